@@ -1,0 +1,185 @@
+"""Disks and snapshots: CBS. Implements ports.SnapshotStore."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from quiesce.adapters.tags import SnapshotTags
+from quiesce.adapters.tencent import Answer, Api, Cloud, Page, pages
+from quiesce.errors import CloudError
+from quiesce.model import Intent, Snapshot
+from quiesce.plan import Disk
+from quiesce.ports import Clock
+
+DISKS_PER_FILTER = 10
+"""SDK, cbs, DescribeSnapshots: values of the filter ``disk-id``."""
+INSTANCES_PER_FILTER = 5
+CREATES_PER_WINDOW = 20
+WINDOW_S = 1.1
+"""CreateSnapshot: 20 requests a second per account and region (API reference), and some room for uneven travel."""
+
+
+class _Tag(Answer, frozen=True):
+    key: str | None = None
+    value: str | None = None
+
+
+class _Snapshot(Answer, frozen=True):
+    snapshot_id: str | None = None
+    snapshot_name: str | None = None
+    disk_id: str | None = None
+    snapshot_state: str | None = None
+    percent: int | None = None
+    tags: tuple[_Tag, ...] | None = None
+
+
+class _Snapshots(Page, frozen=True):
+    snapshot_set: tuple[_Snapshot, ...] | None = None
+
+
+class _Disk(Answer, frozen=True):
+    disk_id: str | None = None
+    instance_id: str | None = None
+    disk_state: str | None = None
+    snapshot_ability: bool | None = None
+    shareable: bool | None = None
+    migrating: bool | None = None
+    rollbacking: bool | None = None
+
+
+class _Disks(Page, frozen=True):
+    disk_set: tuple[_Disk, ...] | None = None
+
+
+class _Created(Answer, frozen=True):
+    snapshot_id: str | None = None
+
+
+class RateLimit:
+    """Hands out at most ``count`` permits in any ``window_s`` seconds. One per process, shared by all targets."""
+
+    def __init__(self, clock: Clock, count: int = CREATES_PER_WINDOW, window_s: float = WINDOW_S) -> None:
+        self._clock = clock
+        self._count = count
+        self._window_s = window_s
+        self._lock = threading.Lock()
+        self._given: deque[float] = deque(maxlen=count)
+
+    def take(self, count: int) -> None:
+        """Wait until this many permits are there, and take them together, because they are used together.
+
+        More than there are in a window are given when the window is empty.
+        """
+        with self._lock:
+            now = moment = self._clock.monotonic()
+            too_many = len(self._given) + min(count, self._count) - self._count
+            if too_many > 0:
+                moment = max(now, self._given[too_many - 1] + self._window_s)
+            self._given.extend([moment] * count)
+        if moment > now:
+            self._clock.sleep(moment - now)
+
+
+class CbsSnapshots:
+    """The snapshots of one region, for one target. Only ``create`` may be called from several threads at a time."""
+
+    def __init__(self, cloud: Cloud, rate_limit: RateLimit) -> None:
+        self._cloud = cloud
+        self._rate_limit = rate_limit
+        self._reader = _api(cloud)
+        self._writers: dict[str, Api] = {}
+
+    def find(self, intents: Sequence[Intent]) -> Mapping[str, Snapshot]:
+        """Look up by exact name, newest first, because whether the API's own name filter is exact is not documented."""
+        wanted = {intent.disk_id: intent.name for intent in intents}
+        found: dict[str, Snapshot] = {}
+        disk_ids = list(wanted)
+        for start in range(0, len(disk_ids), DISKS_PER_FILTER):
+            some = disk_ids[start : start + DISKS_PER_FILTER]
+            params = {"Filters": [{"Name": "disk-id", "Values": some}], "OrderField": "CREATE_TIME", "Order": "DESC"}
+            for page in pages(self._reader, "DescribeSnapshots", params, _Snapshots):
+                for listed in page.snapshot_set or ():
+                    if listed.snapshot_id and (listed.disk_id, listed.snapshot_name) in wanted.items():
+                        snapshot = _snapshot(listed)
+                        found.setdefault(snapshot.disk_id, snapshot)
+                if all(disk_id in found for disk_id in some):
+                    break
+        return found
+
+    def prepare(self, intents: Sequence[Intent]) -> None:
+        """Take the permits, then open one connection per disk by reading that disk, which also tells that it is there.
+
+        Connections last, so that none is idle for longer than it takes to get the hold.
+        """
+        self._rate_limit.take(len(intents))
+        self._writers = {intent.disk_id: _api(self._cloud) for intent in intents}
+        with ThreadPoolExecutor(max_workers=len(self._writers)) as pool:
+            list(pool.map(_warm, self._writers.values(), self._writers.keys()))
+
+    def create(self, intent: Intent, *, timeout_s: float) -> str:
+        """Send CreateSnapshot exactly once, on the connection that ``prepare`` opened for this disk."""
+        api = self._writers.get(intent.disk_id) or _api(self._cloud)
+        params = {"DiskId": intent.disk_id, "SnapshotName": intent.name}
+        if intent.expires_at is not None:
+            params["Deadline"] = intent.expires_at
+        created = api.once("CreateSnapshot", params, _Created, timeout_s=timeout_s)
+        if not created.snapshot_id:
+            message = "CreateSnapshot was answered without a SnapshotId, so whether it worked is not known"
+            raise CloudError(message, code="NullSnapshotId", ambiguous=True)
+        return created.snapshot_id
+
+    def label(self, snapshot_ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """Put tags on snapshots; runs after the release only."""
+        SnapshotTags(self._cloud).put(snapshot_ids, tags)
+
+
+def find_disks(cloud: Cloud, instance_ids: Sequence[str]) -> tuple[Disk, ...]:
+    """List the CBS disks of these instances; local disks are not among them. Raises CloudError."""
+    api = _api(cloud)
+    filters = [
+        {"Name": "instance-id", "Values": list(instance_ids[start : start + INSTANCES_PER_FILTER])}
+        for start in range(0, len(instance_ids), INSTANCES_PER_FILTER)
+    ]
+    listed = [
+        disk
+        for one in filters
+        for page in pages(api, "DescribeDisks", {"Filters": [one]}, _Disks)
+        for disk in page.disk_set or ()
+    ]
+    return tuple(_disk(disk) for disk in listed if disk.disk_id)
+
+
+def _api(cloud: Cloud) -> Api:
+    return cloud.api("cbs", "2017-03-12")
+
+
+def _warm(api: Api, disk_id: str) -> None:
+    listed = api.read("DescribeDisks", {"DiskIds": [disk_id]}, _Disks).disk_set or ()
+    if [disk.disk_id for disk in listed] != [disk_id]:
+        raise CloudError(f"{disk_id} is no longer listed", code="InvalidDiskId.NotFound", ambiguous=False)
+
+
+def _snapshot(listed: _Snapshot) -> Snapshot:
+    return Snapshot(
+        snapshot_id=listed.snapshot_id or "",
+        name=listed.snapshot_name or "",
+        disk_id=listed.disk_id or "",
+        state=listed.snapshot_state or "UNKNOWN",
+        percent=listed.percent or 0,
+        tags={tag.key: tag.value or "" for tag in listed.tags or () if tag.key},
+    )
+
+
+def _disk(listed: _Disk) -> Disk:
+    return Disk(
+        disk_id=listed.disk_id or "",
+        instance_id=listed.instance_id or "",
+        state=listed.disk_state or "UNKNOWN",
+        snapshot_ability=listed.snapshot_ability is True,
+        shareable=listed.shareable is True,
+        migrating=listed.migrating is True,
+        rolling_back=listed.rollbacking is True,
+    )

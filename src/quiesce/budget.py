@@ -1,0 +1,65 @@
+"""Time: what each step may take at worst, and whether a policy, the settings and the time left fit together.
+
+The hook lets go by itself whatever happens here. These sums keep that from being needed: settings whose arithmetic is
+unsafe are refused before anything is touched.
+"""
+
+from __future__ import annotations
+
+from quiesce.model import Limits
+from quiesce.policies import Policy
+from quiesce.settings import CloudSettings, HookSettings, Settings
+
+PREFLUSH_S = 30.0
+"""What a hook may spend flushing, without any lock, before it begins to hold."""
+HOLD_MARGIN_S = 1.0
+"""Part of a hold that is neither acquiring nor the call to the cloud: starting threads, answering, thawing."""
+RELEASE_MARGIN_S = 2.0
+"""Added to the hold's limit before a hook that cannot be reached is believed to have let go by itself."""
+CHECK_ATTEMPTS = 2
+READ_ATTEMPTS = 3
+READ_RETRY_S = 8.0
+"""No read of the cloud is begun again after this long."""
+
+
+def quiesce_timeout_s(acquire_limit_s: float, hook: HookSettings) -> float:
+    """How long a hook may take to answer ``quiesce``: flushing, acquiring, answering."""
+    return PREFLUSH_S + acquire_limit_s + hook.timeout_s
+
+
+def release_window_s(limits: Limits) -> float:
+    """How long a release is asked again: until the hold's own limit has certainly passed."""
+    return limits.hold_limit_s + RELEASE_MARGIN_S
+
+
+def read_s(cloud: CloudSettings) -> float:
+    """One read of the cloud at worst; connecting and waiting for the answer are each bounded by the timeout."""
+    return READ_RETRY_S + 2 * cloud.timeout_s
+
+
+def needed_s(policy: Policy, settings: Settings) -> float:
+    """One target at worst, every step included."""
+    hook, limits = settings.hook, Limits(policy.acquire_limit_s, policy.hold_limit_s)
+    before = CHECK_ATTEMPTS * 2 * hook.timeout_s + 2 * read_s(settings.cloud)
+    holding = quiesce_timeout_s(limits.acquire_limit_s, hook) + limits.hold_limit_s
+    letting_go = release_window_s(limits) + 2 * hook.timeout_s
+    after = 2 * read_s(settings.cloud)
+    return before + holding + letting_go + after
+
+
+def unsafe(policy: Policy, settings: Settings, time_left_s: float) -> tuple[str, ...]:
+    """Say why this must not begin; empty when it may. ``time_left_s``: until SCF ends the function."""
+    problems = []
+    least = policy.acquire_limit_s + settings.cloud.timeout_s + HOLD_MARGIN_S
+    if policy.hold_limit_s < least:
+        problems.append(
+            f"hold_limit_s is {policy.hold_limit_s:g} s and must be at least {least:g} s: acquire_limit_s "
+            f"({policy.acquire_limit_s:g}) + QUIESCE_API_TIMEOUT_S ({settings.cloud.timeout_s:g}) + {HOLD_MARGIN_S:g}"
+        )
+    needed = needed_s(policy, settings)
+    if time_left_s < needed:
+        problems.append(
+            f"the function has {time_left_s:.0f} s left and one target may need {needed:.0f} s: raise the function's "
+            "timeout, or lower hold_limit_s, QUIESCE_HOOK_TIMEOUT_S or QUIESCE_API_TIMEOUT_S"
+        )
+    return tuple(problems)

@@ -1,0 +1,122 @@
+"""The certificate: what a set of snapshots may be called, on what evidence, signed so that a change shows.
+
+Canonical JSON (keys sorted, no spaces) under HMAC-SHA256 with a key id, so that a reader with the key can tell that it
+was not altered. A short seal of the same kind goes into the snapshots' tags, for a second delivery to repeat the level.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from quiesce.holds import Witness
+from quiesce.judge import Verdict
+from quiesce.model import Level, Snapshot, TargetPlan
+from quiesce.story import Story
+
+VERSION = 1
+TAG_LEVEL = "quiesce:level"
+TAG_SEAL = "quiesce:seal"
+SEAL_DIGITS = 32
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A secret with the id that certificates name it by."""
+
+    key_id: str
+    secret: bytes
+
+    def sign(self, content: bytes) -> str:
+        """Lower-case hex of HMAC-SHA256."""
+        return hmac.new(self.secret, content, hashlib.sha256).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.key_id!r}, secret)"
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One target's certificate. ``held_s`` is the hook's own count of the hold, in seconds."""
+
+    version: int
+    run_id: str
+    policy: str
+    instance_id: str
+    level: str
+    level_asked: str
+    reasons: tuple[str, ...]
+    snapshots: dict[str, str]
+    hold_until: str
+    lease_id: str | None
+    held_s: float | None
+    release_confirmed: bool
+    positions: dict[str, dict[str, str]]
+    witness_began: Witness | None
+    witness_ended: Witness | None
+    issued_at: str
+    key_id: str
+    signature: str = ""
+
+
+def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, issued_at: str) -> Certificate:
+    """Write down the verdict with its evidence and sign it. ``issued_at`` is ISO 8601 in UTC."""
+    began = story.held.witness if story.held else None
+    ended = story.released.witness if story.released else None
+    unsigned = Certificate(
+        version=VERSION,
+        run_id=plan.run_id,
+        policy=plan.policy,
+        instance_id=plan.instance_id,
+        level=verdict.level.word,
+        level_asked=plan.level.word,
+        reasons=verdict.reasons,
+        snapshots=verdict.snapshots,
+        hold_until=plan.hold_until.value,
+        lease_id=story.lease_id,
+        held_s=story.released.held_s if story.released else None,
+        release_confirmed=verdict.release_confirmed,
+        positions={w.name: w.position for w in began.applications} if began else {},
+        witness_began=began,
+        witness_ended=ended,
+        issued_at=issued_at,
+        key_id=key.key_id,
+    )
+    return msgspec.structs.replace(unsigned, signature=key.sign(_canonical(unsigned)))
+
+
+def is_genuine(certificate: Certificate, key: SigningKey) -> bool:
+    """Whether this key signed exactly this content."""
+    unsigned = msgspec.structs.replace(certificate, signature="")
+    return certificate.key_id == key.key_id and hmac.compare_digest(
+        key.sign(_canonical(unsigned)), certificate.signature
+    )
+
+
+def _canonical(certificate: Certificate) -> bytes:
+    return msgspec.json.encode(certificate, order="sorted")
+
+
+def seal(plan: TargetPlan, level: Level, snapshots: Mapping[str, str], key: SigningKey) -> str:
+    """Sign the level of exactly these snapshots, short enough for a tag: ``<key id>:<digits>``."""
+    content = msgspec.json.encode([plan.run_id, plan.instance_id, level.word, dict(snapshots)], order="sorted")
+    return f"{key.key_id}:{key.sign(content)[:SEAL_DIGITS]}"
+
+
+def recorded_level(plan: TargetPlan, found: Mapping[str, Snapshot], key: SigningKey) -> Level | None:
+    """Read the level that an earlier delivery sealed on this very set; None when any part of it does not match."""
+    if set(found) != set(plan.disks):
+        return None
+    ids = {disk_id: snapshot.snapshot_id for disk_id, snapshot in found.items()}
+    for level in Level:
+        expected = seal(plan, level, ids, key)
+        if all(
+            s.tags.get(TAG_LEVEL) == level.word
+            and hmac.compare_digest(s.tags.get(TAG_SEAL, "").encode(), expected.encode())
+            for s in found.values()
+        ):
+            return level
+    return None

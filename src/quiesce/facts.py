@@ -1,0 +1,148 @@
+"""What happened, in the order in which it happened here. The certificate is judged from nothing else.
+
+A fact is appended by the one process that runs the procedure, so the order of the list is the order of events as this
+process saw them, and no clock is ever compared with another machine's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from quiesce.holds import CheckAnswer, QuiesceAnswer, ReleaseAnswer
+from quiesce.model import Level
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The hook said what a hold would cover."""
+
+    answer: CheckAnswer
+
+
+@dataclass(frozen=True)
+class QuiesceAsked:
+    """A hold was asked for under this lease; from here on a release is owed."""
+
+    lease_id: str
+
+
+@dataclass(frozen=True)
+class QuiesceAnswered:
+    """The hook answered held or refused."""
+
+    answer: QuiesceAnswer
+
+
+@dataclass(frozen=True)
+class CreateSent:
+    """CreateSnapshot is about to be sent for this disk."""
+
+    disk_id: str
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """CreateSnapshot returned this id."""
+
+    disk_id: str
+    snapshot_id: str
+
+
+@dataclass(frozen=True)
+class NotAccepted:
+    """CreateSnapshot returned no id. ``ambiguous``: it may have worked all the same."""
+
+    disk_id: str
+    code: str
+    message: str
+    ambiguous: bool
+
+
+@dataclass(frozen=True)
+class WaitedUntil:
+    """The moment that ``hold_until`` asks for was seen (or not) while holding."""
+
+    moment: str
+    seen: bool
+
+
+@dataclass(frozen=True)
+class ReleaseAsked:
+    """The release is about to be sent."""
+
+    lease_id: str
+
+
+@dataclass(frozen=True)
+class Released:
+    """The hook answered the release."""
+
+    answer: ReleaseAnswer
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A snapshot with our name was found: made by an earlier delivery, or by a call whose answer was lost."""
+
+    disk_id: str
+    snapshot_id: str
+    recorded: Level | None
+    """Level that an earlier delivery recorded and signed; None when no such record can be verified."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something failed; ``where`` is the step, ``reason`` a sentence."""
+
+    where: str
+    reason: str
+
+
+Fact = (
+    Checked
+    | QuiesceAsked
+    | QuiesceAnswered
+    | CreateSent
+    | Accepted
+    | NotAccepted
+    | WaitedUntil
+    | ReleaseAsked
+    | Released
+    | Adopted
+    | Trouble
+)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A fact with the moment it was noted, in seconds on this process's monotonic clock."""
+
+    at_s: float
+    fact: Fact
+
+
+class Journal:
+    """The ordered facts of one target. Noting is safe from several threads."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._entries: list[Timed] = []
+
+    def note(self, fact: Fact) -> None:
+        """Append a fact, stamped under the lock so that stamps and order agree."""
+        with self._lock:
+            self._entries.append(Timed(self._monotonic(), fact))
+
+    @property
+    def entries(self) -> tuple[Timed, ...]:
+        """Every fact with its moment, oldest first."""
+        with self._lock:
+            return tuple(self._entries)
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Every fact, oldest first."""
+        return tuple(entry.fact for entry in self.entries)

@@ -1,0 +1,92 @@
+"""The values that travel between plan, procedure, judge and report."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Level(enum.IntEnum):
+    """What a set of snapshots may be called, weakest first (docs/glossary.md)."""
+
+    NONE = 0
+    UNKNOWN = 1
+    CRASH = 2
+    FILESYSTEM = 3
+    APPLICATION = 4
+
+    @property
+    def word(self) -> str:
+        """Name in policies, certificates, tags and logs."""
+        return self.name.lower()
+
+
+class OnQuiesceFailure(enum.Enum):
+    """What to do when the hold could not be had."""
+
+    FAIL = "fail"
+    CRASH_CONSISTENT = "crash_consistent"
+    SKIP = "skip"
+
+
+class HoldUntil(enum.Enum):
+    """The moment after which writers may go on.
+
+    When the cut happens inside CBS is not documented, so it is a setting (facts: Tencent Cloud, snapshot concept page).
+    """
+
+    ACCEPTED = "accepted"
+    LISTED = "listed"
+    COMPLETED = "completed"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The stall budget of one hold, in seconds."""
+
+    acquire_limit_s: float
+    hold_limit_s: float
+
+
+@dataclass(frozen=True)
+class Intent:
+    """One snapshot that is to exist. Its name is the only key that CreateSnapshot leaves us (no ClientToken)."""
+
+    disk_id: str
+    name: str
+    expires_at: str | None = None
+    """ISO 8601 with offset, UTC; None keeps the snapshot until somebody deletes it."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot as the cloud lists it."""
+
+    snapshot_id: str
+    name: str
+    disk_id: str
+    state: str
+    percent: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TargetPlan:
+    """Everything decided about one instance before anything is touched."""
+
+    run_id: str
+    policy: str
+    instance_id: str
+    address: str
+    intents: tuple[Intent, ...]
+    level: Level
+    on_quiesce_failure: OnQuiesceFailure
+    limits: Limits
+    hold_until: HoldUntil
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def disks(self) -> tuple[str, ...]:
+        """Ids of the disks in the set, in the order of the plan."""
+        return tuple(intent.disk_id for intent in self.intents)

@@ -1,0 +1,149 @@
+"""From a request, its policy and what the cloud lists, to plans: everything decided before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from quiesce.model import Intent, Limits, TargetPlan
+from quiesce.naming import MAX_LENGTH, SnapshotName
+from quiesce.policies import Policy
+from quiesce.request import Request
+
+EXPIRY_MARGIN = timedelta(hours=1)
+"""CBS refuses a Deadline earlier than a day after the call (API reference, CreateSnapshot); the call comes after us."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A CVM as the cloud lists it. ``local_disks``: kinds of its disks that are not CBS; no snapshot covers those."""
+
+    instance_id: str
+    state: str
+    address: str
+    local_disks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A CBS disk as the cloud lists it."""
+
+    disk_id: str
+    instance_id: str
+    state: str
+    snapshot_ability: bool
+    shareable: bool
+    migrating: bool = False
+    rolling_back: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an instance, a disk or a selection cannot be protected as the policy asks."""
+
+    subject: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.reason}"
+
+
+def make_plans(
+    request: Request, policy: Policy, instances: Iterable[Instance], disks: Iterable[Disk], now: datetime
+) -> tuple[tuple[TargetPlan, ...], tuple[Refusal, ...]]:
+    """Plan every chosen instance. A target that a refusal names has no plan; the caller decides about the others."""
+    chosen = {instance.instance_id: instance for instance in instances}
+    attached = [disk for disk in disks if disk.instance_id in chosen]
+    refusals = list(_unmet(policy, chosen.keys(), attached))
+    plans = []
+    for instance in sorted(chosen.values(), key=lambda instance: instance.instance_id):
+        own = _selected(policy, (disk for disk in attached if disk.instance_id == instance.instance_id))
+        names = {disk.disk_id: _name(request, policy, disk.disk_id) for disk in own}
+        against = [*_against(policy, instance, own), *_misnamed(names.values())]
+        if against:
+            refusals += against
+        else:
+            plans.append(_plan(request, policy, instance, names, now))
+    return tuple(plans), tuple(refusals)
+
+
+def _unmet(policy: Policy, found: Iterable[str], attached: Iterable[Disk]) -> Iterator[Refusal]:
+    """What the policy names and the cloud does not list."""
+    targets, present = policy.targets, set(found)
+    for instance_id in targets.instances:
+        if instance_id not in present:
+            yield Refusal(instance_id, "there is no such instance in this region")
+    if not present and targets.tag is not None:
+        yield Refusal(f"tag {targets.tag.key}", f"no instance carries it with {' or '.join(targets.tag.values)}")
+    if targets.disks != "all":
+        known = {disk.disk_id for disk in attached}
+        for disk_id in targets.disks:
+            if disk_id not in known:
+                yield Refusal(disk_id, "not a CBS disk attached to any of the policy's instances")
+
+
+def _selected(policy: Policy, disks: Iterable[Disk]) -> list[Disk]:
+    wanted = policy.targets.disks
+    chosen = (disk for disk in disks if wanted == "all" or disk.disk_id in wanted)
+    return sorted(chosen, key=lambda disk: disk.disk_id)
+
+
+def _against(policy: Policy, instance: Instance, disks: list[Disk]) -> Iterator[Refusal]:
+    if instance.state != "RUNNING":
+        yield Refusal(instance.instance_id, f"is {instance.state}, not RUNNING, so no hook answers there")
+    elif not instance.address:
+        yield Refusal(instance.instance_id, "has no private address at which its hook could answer")
+    if not disks:
+        yield Refusal(instance.instance_id, "has no CBS disk that the policy selects")
+    if policy.targets.disks == "all" and instance.local_disks:
+        kinds = ", ".join(instance.local_disks)
+        yield Refusal(instance.instance_id, f"has disks that are not CBS ({kinds}); list the others in targets.disks")
+    for disk in disks:
+        reason = _unfit(disk)
+        if reason:
+            yield Refusal(f"{instance.instance_id} {disk.disk_id}", reason)
+
+
+def _unfit(disk: Disk) -> str:
+    """Why CreateSnapshot would fail (API reference: SnapshotAbility, ShareDiskNotSupportSnap, ResourceInUse codes)."""
+    if disk.state != "ATTACHED":
+        return f"is {disk.state}, not ATTACHED; run again when it is"
+    if not disk.snapshot_ability:
+        return "has no SnapshotAbility"
+    if disk.shareable:
+        return "is a shared disk, which cannot be snapshotted"
+    if disk.migrating or disk.rolling_back:
+        return f"is {'changing its type' if disk.migrating else 'rolling back'}; run again when that is over"
+    return ""
+
+
+def _misnamed(names: Iterable[SnapshotName]) -> Iterator[Refusal]:
+    for name in names:
+        if not name.fits:
+            yield Refusal(name.disk_id, f"{name} is no snapshot name of {MAX_LENGTH} characters; shorten name_prefix")
+
+
+def _name(request: Request, policy: Policy, disk_id: str) -> SnapshotName:
+    return SnapshotName(policy.name_prefix or request.policy, request.run_id, disk_id)
+
+
+def _plan(
+    request: Request, policy: Policy, instance: Instance, names: dict[str, SnapshotName], now: datetime
+) -> TargetPlan:
+    expires_at = None
+    if policy.expire_after_days is not None:
+        expiry = now.astimezone(timezone.utc) + timedelta(days=policy.expire_after_days) + EXPIRY_MARGIN
+        expires_at = expiry.isoformat(timespec="seconds")
+    return TargetPlan(
+        run_id=request.run_id,
+        policy=request.policy,
+        instance_id=instance.instance_id,
+        address=instance.address,
+        intents=tuple(Intent(disk_id, str(name), expires_at) for disk_id, name in names.items()),
+        level=policy.asked,
+        on_quiesce_failure=policy.on_quiesce_failure,
+        limits=Limits(policy.acquire_limit_s, policy.hold_limit_s),
+        hold_until=policy.hold_until,
+        tags=dict(policy.tags),
+    )

@@ -1,0 +1,168 @@
+"""The policy file: what to protect, how far, and how long anything may be made to wait (src/policies.toml shows all).
+
+Every problem in the file is named at once, with its path: who fixes one at a time has to deploy each time.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from quiesce import naming
+from quiesce.errors import PolicyError, RequestError
+from quiesce.model import HoldUntil, Level, OnQuiesceFailure
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RESERVED_TAG_PREFIXES = ("qcs:", "project", "qcloud", "tencent", "quiesce")
+"""The first four are the cloud's (tag service and CVM, limits), the last is ours."""
+MAX_TAGS = 20
+POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_TAG_TEXT = re.compile(r"[A-Za-z0-9_.:/@=+-]{1,127}")
+"""What every page of the cloud's documentation allows in tags; the pages differ beyond this."""
+
+InstanceId = Annotated[str, Meta(pattern=r"^ins-[a-z0-9]{4,12}\Z")]
+DiskId = Annotated[str, Meta(pattern=rf"^{naming.DISK_ID.pattern}\Z")]
+Prefix = Annotated[str, Meta(pattern=rf"^{naming.PREFIX.pattern}\Z")]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every table of the file."""
+
+
+class TagSelector(Table, frozen=True):
+    """Every instance that carries this tag with one of these values (the cloud takes at most 5)."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=127)]
+    values: Annotated[tuple[str, ...], Meta(min_length=1, max_length=5)]
+
+
+class Targets(Table, frozen=True):
+    """The instances named, and those that carry the tag; ``disks`` narrows which of their disks."""
+
+    instances: tuple[InstanceId, ...] = ()
+    tag: TagSelector | None = None
+    disks: Literal["all"] | tuple[DiskId, ...] = "all"
+
+
+class Policy(Table, frozen=True):
+    """One ``[policies.<name>]`` table. Limits in seconds; ``expire_after_days`` None keeps the snapshots."""
+
+    targets: Targets
+    level: Literal["application", "filesystem", "crash"] = "application"
+    on_quiesce_failure: OnQuiesceFailure = OnQuiesceFailure.FAIL
+    acquire_limit_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+    hold_limit_s: Annotated[float, Meta(gt=0, le=120)] = 10.0
+    hold_until: HoldUntil = HoldUntil.ACCEPTED
+    expire_after_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    name_prefix: Prefix | None = None
+    tags: dict[str, str] = {}
+
+    @property
+    def asked(self) -> Level:
+        """The level that ``level`` names."""
+        return Level[self.level.upper()]
+
+
+def load(path: Path) -> Mapping[str, Policy]:
+    """Read the policy file; raises PolicyError with every problem in it."""
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError((f"cannot read {path}: {error}",)) from error
+
+
+def parse(text: str) -> Mapping[str, Policy]:
+    """Read policies from TOML; raises PolicyError with every problem in it."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError((f"not TOML: {error}",)) from error
+    problems = [f"{key}: unknown; the file holds [policies.<name>] tables" for key in document if key != "policies"]
+    tables = document.get("policies")
+    if not isinstance(tables, dict) or not tables:
+        raise PolicyError((*problems, "policies: there is no [policies.<name>] table"))
+    found = {name: _policy(name, table, problems) for name, table in tables.items()}
+    if problems:
+        raise PolicyError(tuple(problems))
+    return {name: policy for name, policy in found.items() if policy is not None}
+
+
+def named(policies: Mapping[str, Policy], name: str) -> Policy:
+    """Find the policy that a request names; raises RequestError (404) with the names that there are."""
+    if name not in policies:
+        raise RequestError(f"there is no policy {name[:60]!r}; there are: {', '.join(sorted(policies))}", status=404)
+    return policies[name]
+
+
+def _policy(name: str, table: object, problems: list[str]) -> Policy | None:
+    path = f"policies.{name}"
+    if not POLICY_NAME.fullmatch(name):
+        problems.append(f"{path}: a name is at most 40 of a-z 0-9 _ - and begins with a letter or digit")
+    wrong = list(_wrong(path, table, Policy))
+    if not wrong:
+        policy = msgspec.convert(table, type=Policy)
+        wrong = [f"{path}.{problem}" for problem in _inconsistent(name, policy)]
+    problems += wrong
+    return None if wrong else policy
+
+
+def _wrong(path: str, table: object, kind: type[Table]) -> Iterator[str]:
+    """Every problem of a table, key by key, because msgspec alone stops at the first."""
+    if not isinstance(table, dict):
+        yield f"{path}: must be a table"
+        return
+    types = get_type_hints(kind, include_extras=True)
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    for key in table.keys() - fields.keys():
+        yield f"{path}.{key}: unknown; known are {', '.join(fields)}"
+    for key, field in fields.items():
+        if key in table:
+            yield from _wrong_value(f"{path}.{key}", table[key], types[key])
+        elif field.required:
+            yield f"{path}.{key}: missing"
+
+
+def _wrong_value(path: str, value: object, kind: object) -> Iterator[str]:
+    if kind == Targets:
+        yield from _wrong(path, value, Targets)
+        return
+    if kind == TagSelector | None:
+        yield from _wrong(path, value, TagSelector)
+        return
+    try:
+        msgspec.convert(value, type=kind)
+    except msgspec.ValidationError as error:
+        yield f"{path}: {error}"
+
+
+def _inconsistent(name: str, policy: Policy) -> Iterator[str]:
+    """Problems between keys, and in tags, that types cannot say."""
+    if not policy.targets.instances and policy.targets.tag is None:
+        yield "targets: name instances, or a tag that selects them"
+    if not policy.targets.disks:
+        yield 'targets.disks: an empty list protects nothing; list disks, or write "all"'
+    if policy.name_prefix is None and not naming.PREFIX.fullmatch(name):
+        yield f"name_prefix: needed, because the policy's name is no prefix (at most {naming.MAX_PREFIX} of a-z 0-9 -)"
+    if policy.acquire_limit_s >= policy.hold_limit_s:
+        yield "hold_limit_s: must be longer than acquire_limit_s, which is a part of it"
+    yield from _wrong_tags(policy.tags)
+
+
+def _wrong_tags(tags: Mapping[str, str]) -> Iterator[str]:
+    if len(tags) > MAX_TAGS:
+        yield f"tags: at most {MAX_TAGS}"
+    for key, value in tags.items():
+        if key.lower().startswith(RESERVED_TAG_PREFIXES):
+            yield f"tags.{key}: reserved; no tag may begin with {', '.join(RESERVED_TAG_PREFIXES)}"
+        if not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(value):
+            yield f"tags.{key}: key and value are 1 to 127 of A-Z a-z 0-9 _ . : / @ = + -"

@@ -1,0 +1,69 @@
+"""What the procedure asks of the world. Each duty says what it may raise; nothing else may come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from quiesce.holds import (
+    CheckAnswer,
+    CheckRequest,
+    QuiesceAnswer,
+    QuiesceRequest,
+    ReleaseAnswer,
+    ReleaseRequest,
+)
+from quiesce.model import Intent, Level, Snapshot, TargetPlan
+
+
+class Agent(Protocol):
+    """The hook daemon of one instance. Every method raises AgentError and nothing else."""
+
+    def check(self, request: CheckRequest) -> CheckAnswer:
+        """Ask what a hold would cover; opens the connection that the hold will use."""
+
+    def quiesce(self, request: QuiesceRequest) -> QuiesceAnswer:
+        """Ask for the hold, once: never retried here, because the lease can be released instead."""
+
+    def release(self, request: ReleaseRequest) -> ReleaseAnswer:
+        """Let go; retried until answered or until the hold's own limit has certainly passed."""
+
+
+class SnapshotStore(Protocol):
+    """The snapshots of one region. Every method raises CloudError and nothing else."""
+
+    def find(self, intents: Sequence[Intent]) -> Mapping[str, Snapshot]:
+        """Look up by exact name; keys are disk ids. A disk without such a snapshot is absent."""
+
+    def prepare(self, intents: Sequence[Intent]) -> None:
+        """Do everything slow that ``create`` needs: connections, quota, rate-limit tokens. Creates nothing."""
+
+    def create(self, intent: Intent, *, timeout_s: float) -> str:
+        """Send CreateSnapshot once and return the id. A null id is a CloudError with ``ambiguous``."""
+
+    def label(self, snapshot_ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """Put tags on snapshots; runs after the release only."""
+
+
+class Clock(Protocol):
+    """Time, handed in so that tests own it."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything outside that the procedure needs for one target."""
+
+    agent: Agent
+    snapshots: SnapshotStore
+    clock: Clock
+    new_lease_id: Callable[[], str]
+    recorded_level: Callable[[TargetPlan, Mapping[str, Snapshot]], Level | None]
+    """Level that an earlier delivery recorded and signed on these snapshots."""
+    api_timeout_s: float

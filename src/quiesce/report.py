@@ -1,0 +1,116 @@
+"""The report of one run, and its views for callers and for the snapshots' tags. Log lines: ``steps``."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quiesce import facts
+from quiesce.certificate import TAG_LEVEL, TAG_SEAL, Certificate, SigningKey, seal
+from quiesce.model import Level, OnQuiesceFailure
+from quiesce.procedure import Outcome
+from quiesce.story import Story
+
+
+class Status(enum.Enum):
+    """How a target, or a whole run, ended."""
+
+    REACHED = "reached"
+    """The level asked for was reached everywhere."""
+    WEAKER = "weaker"
+    """There is a complete set of snapshots, of a weaker level than asked for."""
+    IN_PROGRESS = "in_progress"
+    """Another delivery of the same run is at work; ask again later."""
+    SKIPPED = "skipped"
+    """The hold could not be had and the policy says to skip."""
+    FAILED = "failed"
+    """No complete set of snapshots."""
+
+
+_WORST_FIRST = (Status.FAILED, Status.IN_PROGRESS, Status.WEAKER, Status.SKIPPED, Status.REACHED)
+HTTP_STATUS = {
+    Status.REACHED: 200,
+    Status.SKIPPED: 200,
+    Status.WEAKER: 502,
+    Status.IN_PROGRESS: 409,
+    Status.FAILED: 502,
+}
+"""A pipeline that looks at the status alone must never take a weaker snapshot for the one it asked for."""
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """What one instance got. ``refusal`` is set when it never came as far as the procedure."""
+
+    instance_id: str
+    status: Status
+    certificate: Certificate | None
+    refusal: str = ""
+    label_trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the whole run got."""
+
+    run_id: str
+    policy: str
+    targets: tuple[TargetReport, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst of all targets; a run without targets has failed."""
+        present = {target.status for target in self.targets}
+        return next((status for status in _WORST_FIRST if status in present), Status.FAILED)
+
+
+def status_of(outcome: Outcome) -> Status:
+    """Say in one word how a target ended."""
+    story = Story(tuple(entry.fact for entry in outcome.entries))
+    verdict = outcome.verdict
+    if verdict.level >= outcome.plan.level and verdict.release_confirmed:
+        return Status.REACHED
+    if verdict.level > Level.NONE:
+        return Status.WEAKER
+    if story.run_moved_on:
+        return Status.IN_PROGRESS
+    nothing_sent = not story.all(facts.CreateSent)
+    if nothing_sent and outcome.plan.on_quiesce_failure is OnQuiesceFailure.SKIP and verdict.release_confirmed:
+        return Status.SKIPPED
+    return Status.FAILED
+
+
+def tags_of(outcome: Outcome, certificate: Certificate, key: SigningKey) -> Mapping[str, str]:
+    """Tags for the snapshots of a complete set: the operator's own, and what a second delivery reads."""
+    plan, verdict = outcome.plan, outcome.verdict
+    held = {} if certificate.held_s is None else {"quiesce:held-ms": str(round(certificate.held_s * 1000))}
+    return {
+        **plan.tags,
+        "quiesce:run": plan.run_id,
+        "quiesce:policy": plan.policy,
+        TAG_LEVEL: verdict.level.word,
+        TAG_SEAL: seal(plan, verdict.level, verdict.snapshots, key),
+        **held,
+    }
+
+
+def body_of(report: Report) -> dict[str, object]:
+    """Body of the HTTP answer, and return value of a timer's run."""
+    return {
+        "run_id": report.run_id,
+        "policy": report.policy,
+        "status": report.status.value,
+        "targets": [_target_body(target) for target in report.targets],
+    }
+
+
+def _target_body(target: TargetReport) -> dict[str, object]:
+    return {
+        "instance_id": target.instance_id,
+        "status": target.status.value,
+        "level": target.certificate.level if target.certificate else Level.NONE.word,
+        "refusal": target.refusal,
+        "label_trouble": target.label_trouble,
+        "certificate": target.certificate,
+    }

@@ -1,0 +1,190 @@
+"""From an event of SCF to a Request: who asks, for which policy, and by which key a second delivery is known.
+
+Accepted: the timer trigger, and HTTP (``POST .../runs``) through a function URL or the older API Gateway. Shapes: SCF
+documentation, triggers and function URL. A signed HTTP request carries
+
+    X-Quiesce-Timestamp   seconds since 1970 in UTC, at most 300 s from our clock
+    X-Quiesce-Signature   lower-case hex of HMAC-SHA256(secret, timestamp \\n idempotency key or nothing \\n body)
+    Idempotency-Key       optional; requests with the same key and policy are one run
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import msgspec
+
+from quiesce.errors import RequestError
+from quiesce.settings import HttpAuth, Settings
+
+CLOCK_TOLERANCE_S = 300
+MAX_BODY_BYTES = 65_536
+_ACCEPTED = "accepted are the timer trigger, and POST to a path ending in /runs through the function URL"
+_TIMER_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Trigger(enum.Enum):
+    """What started a run."""
+
+    TIMER = "timer"
+    HTTP = "http"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing to do. Equal ``run_id`` means the same run, however often it is delivered."""
+
+    policy: str
+    run_id: str
+    trigger: Trigger
+    request_id: str
+    """SCF's id of this delivery; for logs only."""
+
+
+class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of POST .../runs."""
+
+    policy: str
+
+
+@dataclass(frozen=True)
+class _HttpCall:
+    """The one shape that a function URL's event and an API Gateway event both become."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    through_gateway: bool
+
+
+def parse(event: object, context: Mapping[str, object], settings: Settings, now: datetime) -> Request:
+    """Read the event; raises RequestError that says what was wrong and what is accepted."""
+    request_id = str(context.get("request_id") or "")
+    if isinstance(event, dict) and event.get("Type") == "Timer":
+        return _from_timer(event, request_id)
+    if isinstance(event, dict) and "httpMethod" in event:
+        return _from_http(_http_call(event), request_id, settings, now)
+    raise RequestError(f"this is {_kind(event)}, which starts no run; {_ACCEPTED}")
+
+
+def run_id(policy: str, run_key: str, scheduled_at: datetime | None = None) -> str:
+    """Make the run's id from its key alone, short and fit for snapshot names; the time in it is the timer's, in UTC."""
+    digest = hashlib.sha256(f"{policy}\n{run_key}".encode(errors="backslashreplace")).hexdigest()[:10]
+    return f"{scheduled_at:%Y%m%dt%H%M}-{digest}" if scheduled_at else digest
+
+
+def sign(secret: bytes, timestamp: str, idempotency_key: str, body: bytes) -> str:
+    """Sign an HTTP request, as a caller must."""
+    text = f"{timestamp}\n{idempotency_key}\n".encode() + body
+    return hmac.new(secret, text, hashlib.sha256).hexdigest()
+
+
+def _kind(event: object) -> str:
+    if not isinstance(event, dict):
+        return "an event that is not an object"
+    if "specversion" in event or "EventList" in event:
+        return "an EventBridge event"
+    if "clslogs" in event:
+        return "a CLS event"
+    records = event.get("Records")
+    if isinstance(records, list) and records and isinstance(records[0], dict):
+        source = next((name for name in ("cos", "Ckafka", "CMQ") if name in records[0]), "queue")
+        return f"a {source} event"
+    return f"an unknown event (keys: {', '.join(sorted(map(str, event))[:10]) or 'none'})"
+
+
+def _from_timer(event: Mapping[str, object], request_id: str) -> Request:
+    """Read a timer event; SCF delivers it again with the same ``Time``, the scheduled moment in UTC."""
+    policy, name = _text(event, "Message").strip(), _text(event, "TriggerName")
+    if not policy:
+        raise RequestError("the timer names no policy: set its message (CustomArgument) to the name of a policy")
+    try:
+        scheduled_at = datetime.strptime(_text(event, "Time"), _TIMER_TIME).replace(tzinfo=timezone.utc)
+    except ValueError:
+        raise RequestError(f"the timer's Time must look like 2026-11-23T02:00:00Z, not {event.get('Time')!r}") from None
+    run_key = f"{_text(event, 'Time')}\n{policy}\n{name}"
+    return Request(policy, run_id(policy, run_key, scheduled_at), Trigger.TIMER, request_id)
+
+
+def _text(event: Mapping[str, object], key: str) -> str:
+    value = event.get(key)
+    if not isinstance(value, str):
+        raise RequestError(f"the event's {key} must be text; {_ACCEPTED}")
+    return value
+
+
+def _from_http(call: _HttpCall, request_id: str, settings: Settings, now: datetime) -> Request:
+    if not call.path.endswith("/runs"):
+        raise RequestError(f"there is nothing at {call.path[:200]!r}; {_ACCEPTED}", status=404)
+    if call.method != "POST":
+        raise RequestError(f"{call.method[:20]} does nothing here; {_ACCEPTED}", status=405)
+    idempotency_key = call.headers.get("idempotency-key", "")
+    if not re.fullmatch(r"[!-~]{0,128}", idempotency_key):
+        raise RequestError("Idempotency-Key must be at most 128 visible ASCII characters")
+    if settings.http_auth is HttpAuth.HMAC or call.through_gateway:
+        # CAM guards the function URL only, never API Gateway. A replay without a key of its own is the same run.
+        default_key = _verify(call, idempotency_key, settings.http_secret, now)
+    else:
+        default_key = request_id
+    try:
+        policy = msgspec.json.decode(call.body, type=_Order).policy
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f'the body must be {{"policy": "<name>"}}: {error}') from error
+    return Request(policy, run_id(policy, idempotency_key or default_key), Trigger.HTTP, request_id)
+
+
+def _verify(call: _HttpCall, idempotency_key: str, secret: bytes | None, now: datetime) -> str:
+    """Check the signature and return it."""
+    if secret is None:
+        raise RequestError("this function takes no signed requests: QUIESCE_HTTP_KEY is not set", status=403)
+    timestamp, signature = (call.headers.get(f"x-quiesce-{part}", "") for part in ("timestamp", "signature"))
+    if not re.fullmatch(r"\d{1,11}", timestamp, re.ASCII) or not signature:
+        raise RequestError("X-Quiesce-Timestamp (seconds since 1970) and X-Quiesce-Signature are needed", status=401)
+    if abs(now.timestamp() - int(timestamp)) > CLOCK_TOLERANCE_S:
+        raise RequestError(f"X-Quiesce-Timestamp is more than {CLOCK_TOLERANCE_S} s from our clock", status=401)
+    expected = sign(secret, timestamp, idempotency_key, call.body)
+    if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
+        raise RequestError(
+            "X-Quiesce-Signature does not match: check the key, and sign the very bytes sent", status=401
+        )
+    return signature
+
+
+def _http_call(event: Mapping[str, object]) -> _HttpCall:
+    return _HttpCall(
+        method=_text(event, "httpMethod").upper(),
+        path=_text(event, "path"),
+        headers=_headers(event.get("headers")),
+        body=_body(event),
+        through_gateway="requestContext" in event,
+    )
+
+
+def _headers(headers: object) -> Mapping[str, str]:
+    """Lower the names, and join several values by commas as HTTP does: no caller gets to choose which one counts."""
+    found: dict[str, list[str]] = {}
+    for name, value in (headers if isinstance(headers, dict) else {}).items():
+        found.setdefault(str(name).lower(), []).extend(map(str, value if isinstance(value, list) else [value]))
+    return {name: ", ".join(dict.fromkeys(values)) for name, values in found.items()}
+
+
+def _body(event: Mapping[str, object]) -> bytes:
+    body = event.get("body") or ""
+    if not isinstance(body, str):
+        raise RequestError("the event's body must be text")
+    encoded = event.get("isBase64Encoded") is True
+    try:
+        raw = base64.b64decode(body, validate=True) if encoded else body.encode()
+    except ValueError as error:
+        raise RequestError(f"the event's body is not {'base64' if encoded else 'UTF-8'}: {error}") from error
+    if len(raw) > MAX_BODY_BYTES:
+        raise RequestError(f"the body is larger than {MAX_BODY_BYTES} bytes", status=413)
+    return raw

@@ -1,0 +1,60 @@
+"""Log lines of one target: a flat view of its journal, one mapping per step."""
+
+from __future__ import annotations
+
+from quiesce import facts
+from quiesce.model import TargetPlan
+
+
+def steps_of(plan: TargetPlan, entries: tuple[facts.Timed, ...]) -> list[dict[str, object]]:
+    """Flat log fields, one mapping per step, in order; ``since_start_ms`` counts from the first fact of the target."""
+    start_s = entries[0].at_s if entries else 0.0
+    head = {"run_id": plan.run_id, "policy": plan.policy, "instance_id": plan.instance_id}
+    return [
+        {**head, "since_start_ms": round((entry.at_s - start_s) * 1000, 3), **_fields(entry.fact)} for entry in entries
+    ]
+
+
+def _fields(fact: facts.Fact) -> dict[str, object]:
+    """One step's own fields: first-level values only, because CLS indexes nothing deeper (facts: SCF, logs)."""
+    match fact:
+        case facts.Checked(answer):
+            codes = " ".join(refusal.code for refusal in answer.refusals)
+            return {"step": "check", "outcome": "ready" if answer.ready else "refused", "codes": codes}
+        case facts.QuiesceAsked(lease_id) | facts.ReleaseAsked(lease_id):
+            asked = "quiesce_asked" if isinstance(fact, facts.QuiesceAsked) else "release_asked"
+            return {"step": asked, "lease_id": lease_id}
+        case facts.QuiesceAnswered(answer):
+            refused = f"{answer.refusal.code}: {answer.refusal.message}" if answer.refusal else ""
+            return {"step": "quiesce", "lease_id": answer.lease_id, "outcome": answer.state, "reason": refused}
+        case facts.Released(answer):
+            return {
+                "step": "release",
+                "lease_id": answer.lease_id,
+                "outcome": answer.state,
+                "held_ms": round(answer.held_s * 1000, 3),
+                "without_gap": answer.held_without_gap,
+                "reason": answer.reason,
+            }
+        case _:
+            return _cloud_fields(fact)
+
+
+def _cloud_fields(fact: facts.Fact) -> dict[str, object]:
+    match fact:
+        case facts.CreateSent(disk_id):
+            return {"step": "create_sent", "disk_id": disk_id}
+        case facts.Accepted(disk_id, snapshot_id):
+            return {"step": "create", "outcome": "accepted", "disk_id": disk_id, "snapshot_id": snapshot_id}
+        case facts.NotAccepted(disk_id, code, message, ambiguous):
+            outcome = "unknown" if ambiguous else "refused"
+            return {"step": "create", "outcome": outcome, "disk_id": disk_id, "code": code, "reason": message}
+        case facts.Adopted(disk_id, snapshot_id, recorded):
+            level = recorded.word if recorded is not None else "unrecorded"
+            return {"step": "adopt", "outcome": level, "disk_id": disk_id, "snapshot_id": snapshot_id}
+        case facts.WaitedUntil(moment, seen):
+            return {"step": "hold_until", "outcome": "seen" if seen else "not_seen", "moment": moment}
+        case facts.Trouble(where, reason):
+            return {"step": where, "outcome": "trouble", "reason": reason}
+        case _:
+            raise AssertionError(f"a fact that no log line describes: {fact!r}")

@@ -1,0 +1,6 @@
+class ProxyConnection:
+    timeout: float
+
+class ApiRequest:
+    conn: ProxyConnection
+    host: str

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from quiesce.budget import HOLD_MARGIN_S, PREFLUSH_S, RELEASE_MARGIN_S, needed_s, unsafe
+from quiesce.policies import Policy, Targets
+from quiesce.settings import Settings
+from tests.function.test_request import settings
+
+POLICY = Policy(targets=Targets(instances=("ins-00lycyy6",)), acquire_limit_s=2.0, hold_limit_s=10.0)
+PLENTY_S = 900.0
+
+
+def with_timeouts(*, api_s: float = 5.0, hook_s: float = 5.0) -> Settings:
+    base = settings()
+    return replace(base, cloud=replace(base.cloud, timeout_s=api_s), hook=replace(base.hook, timeout_s=hook_s))
+
+
+def test_the_defaults_fit_a_function_with_five_minutes() -> None:
+    assert unsafe(POLICY, with_timeouts(), 300.0) == ()
+
+
+def test_a_hold_must_outlast_acquiring_it_and_one_call_to_the_cloud() -> None:
+    least = POLICY.acquire_limit_s + 5.0 + HOLD_MARGIN_S
+
+    assert unsafe(msgspec.structs.replace(POLICY, hold_limit_s=least), with_timeouts(), PLENTY_S) == ()
+    (problem,) = unsafe(msgspec.structs.replace(POLICY, hold_limit_s=least - 0.1), with_timeouts(), PLENTY_S)
+    assert "hold_limit_s is 7.9 s and must be at least 8 s" in problem
+
+
+def test_time_left_must_cover_the_hold_and_every_release_that_may_follow() -> None:
+    needed = needed_s(POLICY, with_timeouts())
+
+    assert needed > PREFLUSH_S + 2 * POLICY.hold_limit_s + RELEASE_MARGIN_S
+    assert unsafe(POLICY, with_timeouts(), needed) == ()
+    (problem,) = unsafe(POLICY, with_timeouts(), needed - 1)
+    assert "raise the function's timeout" in problem
+
+
+@pytest.mark.parametrize("change", ["hold", "hook", "api"])
+def test_whatever_may_take_longer_needs_more_time(change: str) -> None:
+    longer = {
+        "hold": needed_s(msgspec.structs.replace(POLICY, hold_limit_s=11.0), with_timeouts()),
+        "hook": needed_s(POLICY, with_timeouts(hook_s=6.0)),
+        "api": needed_s(POLICY, with_timeouts(api_s=6.0)),
+    }
+
+    assert longer[change] > needed_s(POLICY, with_timeouts())
+
+
+def test_every_problem_is_said_at_once() -> None:
+    assert len(unsafe(POLICY, with_timeouts(api_s=30.0), 3.0)) == 2

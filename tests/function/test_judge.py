@@ -1,0 +1,72 @@
+"""The certificate's rungs: each piece of evidence, taken away alone, keeps the set below ``application``."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from quiesce import holds
+from quiesce.model import Level
+from quiesce.procedure import protect
+from tests.function.fake_world import HONEST, FakeWorld, plan_for
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        pytest.param(replace(HONEST, session_alive=False), "not alive", id="the session is dead"),
+        pytest.param(replace(HONEST, lock_shown=False), "did not show the lock", id="the server shows no lock"),
+        pytest.param(replace(HONEST, durable=False), "not all was on disk", id="redo is not on disk"),
+        pytest.param(replace(HONEST, position={}), "position", id="there is no position"),
+        pytest.param(replace(HONEST, session=""), "session changed", id="the session has no name"),
+    ],
+)
+def test_each_missing_witness_keeps_the_set_at_filesystem(told: holds.ApplicationWitness, reason: str) -> None:
+    here = FakeWorld()
+    here.instance.told = told
+    verdict = protect(plan_for(), here.world).verdict
+    assert verdict.level is Level.FILESYSTEM
+    assert any(reason in said for said in verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(replace(HONEST, session="4712"), id="another session holds the lock at the end"),
+        pytest.param(replace(HONEST, position={"gtid": "0-1-43"}), id="the position moved"),
+        pytest.param(replace(HONEST, lock_shown=False), id="the lock is gone at the end"),
+        pytest.param(replace(HONEST, session_alive=False), id="the session is dead at the end"),
+    ],
+)
+def test_what_changed_during_the_hold_keeps_the_set_at_filesystem(told: holds.ApplicationWitness) -> None:
+    here = FakeWorld()
+    here.instance.told_at_release = told
+    assert protect(plan_for(), here.world).verdict.level is Level.FILESYSTEM
+
+
+def test_a_path_outside_the_set_is_named() -> None:
+    here = FakeWorld()
+    here.instance.written_disks = ("disk-a", "disk-of-the-binlog")
+    verdict = protect(plan_for(), here.world).verdict
+    assert verdict.level is Level.FILESYSTEM
+    assert any("not on a disk of this set" in said for said in verdict.reasons)
+
+
+def test_an_instance_without_applications_is_filesystem_consistent_at_most() -> None:
+    here = FakeWorld()
+    here.instance.applications = ()
+    assert protect(plan_for(), here.world).verdict.level is Level.FILESYSTEM
+
+
+def test_a_filesystem_that_was_not_seen_frozen_leaves_crash() -> None:
+    here = FakeWorld()
+    here.instance.frozen = False
+    assert protect(plan_for(), here.world).verdict.level is Level.CRASH
+
+
+def test_a_hold_with_a_gap_leaves_crash_and_says_why() -> None:
+    here = FakeWorld()
+    here.instance.gap_after_quiesce = "the guardian died"
+    verdict = protect(plan_for(), here.world).verdict
+    assert verdict.level is Level.CRASH
+    assert any("the guardian died" in said for said in verdict.reasons)

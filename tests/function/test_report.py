@@ -1,0 +1,66 @@
+"""Views of the report: a pipeline that looks at the status alone never takes less for more."""
+
+from __future__ import annotations
+
+import pytest
+
+from quiesce import facts
+from quiesce.model import Level, OnQuiesceFailure
+from quiesce.procedure import protect
+from quiesce.report import HTTP_STATUS, Report, Status, TargetReport, status_of
+from quiesce.steps import steps_of
+from tests.function.fake_world import FakeWorld, Faults, plan_for
+
+
+@pytest.mark.parametrize(
+    ("fault", "on_failure", "status"),
+    [
+        pytest.param({}, OnQuiesceFailure.FAIL, Status.REACHED, id="all went well"),
+        pytest.param({"quiesce": "refused"}, OnQuiesceFailure.FAIL, Status.FAILED, id="refused, fail"),
+        pytest.param({"quiesce": "refused"}, OnQuiesceFailure.SKIP, Status.SKIPPED, id="refused, skip"),
+        pytest.param({"quiesce": "refused"}, OnQuiesceFailure.CRASH_CONSISTENT, Status.WEAKER, id="refused, weaker"),
+        pytest.param({"create disk-a": "before"}, OnQuiesceFailure.SKIP, Status.FAILED, id="create refused is no skip"),
+        pytest.param({"release": "before"}, OnQuiesceFailure.FAIL, Status.WEAKER, id="release not confirmed"),
+        pytest.param({"quiesce": "after", "release": "before"}, OnQuiesceFailure.SKIP, Status.FAILED, id="unconfirmed"),
+    ],
+)
+def test_a_target_ends_in_one_word(fault: dict[str, str], on_failure: OnQuiesceFailure, status: Status) -> None:
+    here = FakeWorld(faults=Faults(fault))
+    assert status_of(protect(plan_for(on_quiesce_failure=on_failure), here.world)) is status
+
+
+def test_the_worst_target_names_the_run() -> None:
+    targets = tuple(TargetReport(f"ins-{s.value}", s, None) for s in (Status.REACHED, Status.WEAKER, Status.SKIPPED))
+    assert Report("run-1", "nightly", targets).status is Status.WEAKER
+
+
+def test_a_run_without_targets_has_failed() -> None:
+    assert Report("run-1", "nightly", ()).status is Status.FAILED
+
+
+def test_only_a_reached_or_skipped_run_is_a_2xx() -> None:
+    assert {status for status, code in HTTP_STATUS.items() if code < 300} == {Status.REACHED, Status.SKIPPED}
+    assert set(HTTP_STATUS) == set(Status)
+
+
+FACTS: list[facts.Fact] = [
+    facts.CreateSent("disk-a"),
+    facts.NotAccepted("disk-a", "InternalError", "lost", ambiguous=True),
+    facts.Adopted("disk-a", "snap-1", None),
+    facts.Adopted("disk-a", "snap-1", Level.CRASH),
+    facts.WaitedUntil("listed", seen=False),
+    facts.Trouble("release", "not confirmed"),
+]
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: type(fact).__name__)
+def test_every_fact_has_a_flat_log_line(fact: facts.Fact) -> None:
+    (step,) = steps_of(plan_for(), (facts.Timed(1.0, fact),))
+    assert all(isinstance(value, str | int | float | bool) for value in step.values())
+
+
+def test_a_whole_run_is_logged_in_order() -> None:
+    here = FakeWorld()
+    outcome = protect(plan_for(), here.world)
+    steps = [step["step"] for step in steps_of(outcome.plan, outcome.entries)]
+    assert steps == ["check", "quiesce_asked", "quiesce", "create_sent", "create", "release_asked", "release"]
