@@ -34,6 +34,7 @@ class Disk:
     state: str
     snapshot_ability: bool
     shareable: bool
+    system: bool = False
     migrating: bool = False
     rolling_back: bool = False
 
@@ -76,7 +77,7 @@ def _unmet(policy: Policy, found: Iterable[str], attached: Iterable[Disk]) -> It
             yield Refusal(instance_id, "there is no such instance in this region")
     if not present and targets.tag is not None:
         yield Refusal(f"tag {targets.tag.key}", f"no instance carries it with {' or '.join(targets.tag.values)}")
-    if targets.disks != "all":
+    if not isinstance(targets.disks, str):
         known = {disk.disk_id for disk in attached}
         for disk_id in targets.disks:
             if disk_id not in known:
@@ -85,7 +86,10 @@ def _unmet(policy: Policy, found: Iterable[str], attached: Iterable[Disk]) -> It
 
 def _selected(policy: Policy, disks: Iterable[Disk]) -> list[Disk]:
     wanted = policy.targets.disks
-    chosen = (disk for disk in disks if wanted == "all" or disk.disk_id in wanted)
+    if isinstance(wanted, str):
+        chosen = (disk for disk in disks if wanted == "all" or not disk.system)
+    else:
+        chosen = (disk for disk in disks if disk.disk_id in wanted)
     return sorted(chosen, key=lambda disk: disk.disk_id)
 
 
@@ -96,7 +100,7 @@ def _against(policy: Policy, instance: Instance, disks: list[Disk]) -> Iterator[
         yield Refusal(instance.instance_id, "has no private address at which its hook could answer")
     if not disks:
         yield Refusal(instance.instance_id, "has no CBS disk that the policy selects")
-    if policy.targets.disks == "all" and instance.local_disks:
+    if isinstance(policy.targets.disks, str) and instance.local_disks:
         kinds = ", ".join(instance.local_disks)
         yield Refusal(instance.instance_id, f"has disks that are not CBS ({kinds}); list the others in targets.disks")
     for disk in disks:

@@ -47,11 +47,14 @@ class TagSelector(Table, frozen=True):
 
 
 class Targets(Table, frozen=True):
-    """The instances named, and those that carry the tag; ``disks`` narrows which of their disks."""
+    """The instances named, and those that carry the tag; ``disks`` narrows which of their disks.
+
+    ``data`` leaves the system disk out: the root filesystem is never frozen, so no set with it gets past ``crash``.
+    """
 
     instances: tuple[InstanceId, ...] = ()
     tag: TagSelector | None = None
-    disks: Literal["all"] | tuple[DiskId, ...] = "all"
+    disks: Literal["data", "all"] | tuple[DiskId, ...] = "data"
 
 
 class Policy(Table, frozen=True):
@@ -150,7 +153,7 @@ def _inconsistent(name: str, policy: Policy) -> Iterator[str]:
     if not policy.targets.instances and policy.targets.tag is None:
         yield "targets: name instances, or a tag that selects them"
     if not policy.targets.disks:
-        yield 'targets.disks: an empty list protects nothing; list disks, or write "all"'
+        yield 'targets.disks: an empty list protects nothing; list disks, or write "data" or "all"'
     if policy.name_prefix is None and not naming.PREFIX.fullmatch(name):
         yield f"name_prefix: needed, because the policy's name is no prefix (at most {naming.MAX_PREFIX} of a-z 0-9 -)"
     if policy.acquire_limit_s >= policy.hold_limit_s:

@@ -88,6 +88,11 @@ class LoopbackServer(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
         self._open.clear()
 
+    def demand_client_certificate(self, ca: trustme.CA) -> None:
+        """Serve only callers that show a certificate of this CA."""
+        ca.configure_trust(self._context)
+        self._context.verify_mode = ssl.CERT_REQUIRED
+
     def actions(self) -> list[str]:
         return [received.action for received in self.received]
 

@@ -44,6 +44,7 @@ class _Disk(Answer, frozen=True):
     disk_id: str | None = None
     instance_id: str | None = None
     disk_state: str | None = None
+    disk_usage: str | None = None
     snapshot_ability: bool | None = None
     shareable: bool | None = None
     migrating: bool | None = None
@@ -180,6 +181,7 @@ def _disk(listed: _Disk) -> Disk:
         state=listed.disk_state or "UNKNOWN",
         snapshot_ability=listed.snapshot_ability is True,
         shareable=listed.shareable is True,
+        system=listed.disk_usage == "SYSTEM_DISK",
         migrating=listed.migrating is True,
         rolling_back=listed.rollbacking is True,
     )

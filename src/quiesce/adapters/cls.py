@@ -5,6 +5,7 @@ The SDK's cls models are 2 MB of Python, and the CLS SDK replaces ``tencentcloud
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 from quiesce.adapters.logs import flat
@@ -24,8 +25,12 @@ class RunRecords:
         Raises CloudError; the caller decides what that means, and it never changes a verdict.
         """
         api = self._cloud.api("cls", "2020-10-16")
-        body = log_group_list([{key: str(value) for key, value in flat(record).items()} for record in records], at_ms)
+        body = log_group_list(({key: _text(value) for key, value in flat(r).items()} for r in records), at_ms)
         api.upload("UploadLog", {"X-CLS-TopicId": self._topic_id}, body)
+
+
+def _text(scalar: object) -> str:
+    return scalar if isinstance(scalar, str) else json.dumps(scalar)
 
 
 def log_group_list(records: Iterable[Mapping[str, str]], at_ms: int) -> bytes:

@@ -1,0 +1,60 @@
+# Two commands matter on a new machine: `make demo` and `make test`. Each sets up what it needs first.
+.SUFFIXES:
+
+PY = .venv/bin/python
+READY = .venv/.set-up
+CODE = src hooks lab tests bench scripts
+
+# uv trusts the machine's certificates, as pip does.
+export UV_SYSTEM_CERTS = 1
+
+.PHONY: help demo test check bench package requirements clean lab-packages
+
+help:
+	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
+	@echo "make test          every test; as root the lab's too"
+	@echo "make check         style, types, import rules and the fast tests"
+	@echo "make bench         measure (build/bench.json)"
+	@echo "make package       build/quiesce-function.zip for SCF, build/quiesced.pyz for the instances"
+	@echo "make requirements  pin requirements/*.txt anew"
+	@echo "make clean         remove build/ and caches"
+	@echo "PYTHON=/path/to/python chooses the interpreter (3.10 or newer) for .venv"
+
+demo: $(READY) lab-packages
+	@mkdir -p build
+	@scripts/as-root .venv/bin/quiesce-lab run --output build/demo.json
+
+test: $(READY) lab-packages
+	@scripts/run-tests
+
+check: $(READY)
+	@echo "==> ruff"
+	@$(PY) -m ruff check $(CODE)
+	@$(PY) -m ruff format --check $(CODE)
+	@echo "==> mypy"
+	@$(PY) -m mypy
+	@echo "==> import rules"
+	@.venv/bin/lint-imports
+	@echo "==> fast tests"
+	@$(PY) -m pytest -q -m "not lab"
+
+bench: $(READY) lab-packages
+	@mkdir -p build
+	@scripts/as-root $(PY) -m bench
+
+package: $(READY)
+	@$(PY) -m scripts.package_function
+	@$(PY) -m scripts.package_daemon
+
+requirements: $(READY)
+	@scripts/compile-requirements
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(CODE) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+lab-packages:
+	@scripts/system-packages lab
+
+$(READY): requirements/dev.txt pyproject.toml scripts/setup scripts/install-requirements
+	@scripts/setup

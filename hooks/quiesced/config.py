@@ -1,0 +1,176 @@
+"""The daemon's configuration: one TOML file, read once, refused as a whole when anything in it is wrong."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, Iterable, List, Optional, Tuple
+
+from quiesced.errors import ConfigError
+from quiesced.tables import Table
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MIN_SECRET = 16
+"""Shortest shared secret in characters; the function asks for the same."""
+_KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where the hook answers, and with which certificate. ``client_ca`` asks callers for a certificate of their own."""
+
+    host: str
+    port: int
+    certificate: Path
+    private_key: Path
+    client_ca: Optional[Path]
+
+
+@dataclass(frozen=True)
+class AllowedLimits:
+    """The longest stall that the owner of this instance accepts, in seconds."""
+
+    acquire_limit_s: float
+    hold_limit_s: float
+
+
+@dataclass(frozen=True)
+class ApplicationConfig:
+    """One ``[[application]]`` table; ``options`` are the engine's own keys, checked by the engine."""
+
+    name: str
+    engine: str
+    options: Dict[str, object]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that quiesced is told."""
+
+    listen: Listen
+    keys: Dict[str, bytes] = field(repr=False)
+    """Key id to shared secret."""
+    limits: AllowedLimits
+    disk_by_id_dir: Path
+    """Where block devices are found by CBS disk id (/dev/disk/by-id on a CVM: virtio-disk-xxxxxxxx)."""
+    never_freeze: Tuple[Path, ...]
+    state_dir: Path
+    """On tmpfs: what is held now, and which leases are over."""
+    expedite_freeze: bool
+    """Ask the kernel for expedited RCU grace periods while freezing (docs/adr/0005)."""
+    applications: Tuple[ApplicationConfig, ...]
+
+
+CheckApplication = Callable[[ApplicationConfig, str], Iterable[str]]
+"""Given an application and its path in the file, name what is wrong with its engine or options."""
+
+
+def load(path: Path, check_application: CheckApplication = lambda _application, _path: ()) -> Config:
+    """Read the file, or raise ConfigError with every problem at once."""
+    problems: List[str] = []
+    root = Table(_parse(path), "", problems)
+    config = Config(
+        listen=_listen(root.table("listen")),
+        keys=_keys(root.table("keys")),
+        limits=_limits(root.table("limits")),
+        disk_by_id_dir=root.path("disk_by_id_dir", "/dev/disk/by-id"),
+        never_freeze=root.paths("never_freeze"),
+        state_dir=root.path("state_dir", "/run/quiesced"),
+        expedite_freeze=root.flag("expedite_freeze", True),
+        applications=tuple(_application(table) for table in root.tables("application")),
+    )
+    root.close()
+    problems.extend(_applications(config.applications, check_application))
+    if problems:
+        raise ConfigError(tuple(f"{path}: {problem}" for problem in problems))
+    return config
+
+
+def private_problem(path: Path) -> Optional[str]:
+    """Say why a file is not fit to hold a secret; None when it is."""
+    try:
+        mode = path.stat().st_mode
+        path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return f"cannot be read: {error}"
+    return f"others may read it; run chmod 0600 {path}" if mode & 0o007 else None
+
+
+def _parse(path: Path) -> object:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError((f"{path}: {error}",)) from error
+
+
+def _listen(table: Table) -> Listen:
+    listen = Listen(
+        host=table.text("host"),
+        port=table.whole("port", 0, 65_535),
+        certificate=table.path("certificate"),
+        private_key=table.path("private_key"),
+        client_ca=table.optional_path("client_ca"),
+    )
+    table.close()
+    for key, file in (("certificate", listen.certificate), ("client_ca", listen.client_ca)):
+        if file is not None and file.is_absolute() and not file.is_file():
+            table.problem(key, f"no such file: {file}")
+    _insist_on_privacy(table, "private_key", listen.private_key)
+    return listen
+
+
+def _keys(table: Table) -> Dict[str, bytes]:
+    names = table.names()
+    if not names:
+        table.problem("", "must name at least one key: <key id> = <file with the shared secret>")
+    return {name: _secret(table, name) for name in names}
+
+
+def _secret(table: Table, name: str) -> bytes:
+    """Read one shared secret. What the file holds is never part of a message."""
+    file = table.path(name)
+    if not _KEY_ID.fullmatch(name):
+        table.problem(name, f"a key id must match {_KEY_ID.pattern}")
+    if _insist_on_privacy(table, name, file):
+        secret = file.read_text(encoding="utf-8").strip()
+        if len(secret) >= MIN_SECRET:
+            return secret.encode()
+        table.problem(name, f"{file} must hold at least {MIN_SECRET} characters; openssl rand -hex 32 makes a good one")
+    return b""
+
+
+def _insist_on_privacy(table: Table, key: str, file: Path) -> bool:
+    if not file.is_absolute():
+        return False
+    problem = private_problem(file)
+    if problem:
+        table.problem(key, f"{file}: {problem}")
+    return problem is None
+
+
+def _limits(table: Table) -> AllowedLimits:
+    limits = AllowedLimits(table.seconds("acquire_limit_s"), table.seconds("hold_limit_s"))
+    table.close()
+    return limits
+
+
+def _application(table: Table) -> ApplicationConfig:
+    name, engine = table.text("name"), table.text("engine")
+    if name and not _NAME.fullmatch(name):
+        table.problem("name", f"must match {_NAME.pattern}")
+    return ApplicationConfig(name, engine, table.rest())
+
+
+def _applications(applications: Tuple[ApplicationConfig, ...], check: CheckApplication) -> Iterable[str]:
+    names = [application.name for application in applications]
+    for index, application in enumerate(applications):
+        if application.name in names[:index]:
+            yield f"application[{index}].name: {application.name!r} is taken"
+        yield from check(application, f"application[{index}]")

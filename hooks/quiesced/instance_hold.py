@@ -1,0 +1,240 @@
+"""One hold of this instance, from the first guard to the last thaw, in the order in which it happens.
+
+    prepare    survey, guards, pre-flush, state file, guardian armed     nothing is held; may take seconds
+    acquire    lock each application, freeze all filesystems, witness    writers wait from here ...
+    witness    look again
+    let_go     thaw all filesystems, unlock applications in reverse      ... to here
+    close      disarm the guardian, close everything, forget the state
+
+Between the first lock and the last thaw nothing is written to a disk, spawned, imported or logged. Everything is
+registered here before it is called, so that ``let_go`` finds it however far ``acquire`` came.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from quiesced import expedite
+from quiesced.errors import Refused
+from quiesced.filesystems import Filesystems
+from quiesced.freeze import Ioctls
+from quiesced.guardian_client import Guarded, Guardian, StartGuardian
+from quiesced.messages import QuiesceRequest, Step, Witness
+from quiesced.quiescers.base import Budget, Hold, Quiescer
+from quiesced.state import Held, Leftover, StateDir
+from quiesced.survey import Surveyor, Target
+from quiesced.witness import refusal_of
+
+STUCK_S = 0.020
+"""How long a thaw that is stuck in the kernel may keep the applications locked."""
+IDLE_LIMIT_S = 3600.0
+"""The guardian's deadline while nothing is held yet."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What holds are made of on this machine. Without ``expedite_path`` the kernel is not asked to hurry."""
+
+    quiescers: Sequence[Quiescer]
+    surveyor: Surveyor
+    ioctls: Ioctls
+    start_guardian: StartGuardian
+    state: StateDir
+    clock: Callable[[], float]
+    expedite_path: Path | None
+
+
+class InstanceHold:
+    """One hold under one lease. Methods are called from one thread at a time; let_go and close any number of times."""
+
+    def __init__(
+        self,
+        request: QuiesceRequest,
+        instance: Instance,
+        is_cancelled: Callable[[], bool],
+        on_guardian_lost: Callable[[], None],
+    ) -> None:
+        self.lease_id = request.lease_id
+        self.ends_s = math.inf
+        """When the hold limit is over, on the clock; infinite until the first lock was granted."""
+        self.hold_limit_s = request.hold_limit_s
+        self._steps: list[Step] = []
+        self._request = request
+        self._instance = instance
+        self._clock = instance.clock
+        self._is_cancelled = is_cancelled
+        self._on_guardian_lost = on_guardian_lost
+        self._budget = Budget(self._acquire_left_s, request.hold_limit_s)
+        self._acquire_ends_s: float | None = None
+        self._ended_s: float | None = None
+        self._holds: list[Hold] = []
+        self._leftovers: dict[str, Leftover] = {}
+        self._filesystems = Filesystems(instance.surveyor, instance.ioctls, instance.expedite_path)
+        self._guardian: Guardian | None = None
+
+    def prepare(self) -> None:
+        """Do everything slow, and hold nothing. Raises Refused or OSError, and then let_go is due."""
+        with self._step("preflush"):
+            targets = self._survey()
+            for quiescer in self._instance.quiescers:
+                self._prepare_application(quiescer)
+            for target in targets:
+                self._filesystems.open(target)
+            self._filesystems.sync()
+        with self._step("arm"):
+            self._write_state()
+            self._arm()
+            self._filesystems.sync()  # short: only what was written since the first
+
+    def acquire(self) -> Witness:
+        """Lock, freeze and witness within the acquire limit. Raises Refused, and then let_go is due."""
+        self._start_acquire_clock()
+        self._insist_on_time("the preparation")
+        with self._step("lock"):
+            for hold in self._holds:
+                hold.quiesce(self._budget)
+                self._start_hold_clock()
+                self._insist_on_time(hold.name)
+        with self._step("freeze"):
+            self._start_hold_clock()
+            late = self._filesystems.freeze(self._acquire_left_s)
+        if late:
+            raise self._out_of_time(f"freezing {late}")
+        witness = self.witness()
+        self._insist_on_hold(witness)
+        return witness
+
+    def witness(self) -> Witness:
+        """Observe every application, then every filesystem."""
+        with self._step("witness"):
+            return Witness(tuple(hold.witness() for hold in self._holds), self._filesystems.witness())
+
+    def lost(self) -> str:
+        """Say why the guardian no longer guards; empty while it does."""
+        return self._guardian.lost() if self._guardian else "the guardian was not armed"
+
+    def let_go(self) -> tuple[str, ...]:
+        """Thaw everything, then release applications in reverse. Returns what went wrong; stops at nothing."""
+        with self._step("thaw"):
+            self._filesystems.thaw(STUCK_S)
+        with self._step("unlock"):
+            failures = (*self._release_applications(), *self._heal_unprepared())
+        self._ended_s = self._ended_s or self._clock()
+        return (*failures, *self._filesystems.errors)
+
+    def take_steps(self) -> tuple[Step, ...]:
+        """Return the steps since the last call, in order."""
+        steps, self._steps = tuple(self._steps), []
+        return steps
+
+    @property
+    def held_s(self) -> float:
+        """Seconds from the first lock until everything was let go; 0 when there was none."""
+        if math.isinf(self.ends_s):
+            return 0.0
+        return (self._ended_s or self._clock()) - (self.ends_s - self.hold_limit_s)
+
+    def settled(self, timeout_s: float) -> bool:
+        """Wait until no freeze or thaw is stuck in the kernel any more; only then may the guardian go."""
+        return self._filesystems.settled(timeout_s)
+
+    def close(self) -> None:
+        """Give everything back, after let_go, once settled. Raises OSError when the state file stays."""
+        if self._guardian:
+            self._guardian.disarm()
+        self._filesystems.close()
+        self._instance.state.clear_held()
+
+    def _survey(self) -> Sequence[Target]:
+        survey = self._instance.surveyor.survey(self._request.disks)
+        if survey.refusals:
+            raise Refused(survey.refusals[0].code, "; ".join(refusal.message for refusal in survey.refusals))
+        return survey.targets
+
+    def _prepare_application(self, quiescer: Quiescer) -> None:
+        def register(content: dict[str, object]) -> None:
+            self._leftovers[quiescer.name] = Leftover(quiescer.engine, quiescer.name, content)
+            self._write_state()
+
+        hold = quiescer.prepare(self._budget, register)
+        self._holds.append(hold)
+        self._leftovers[quiescer.name] = Leftover(quiescer.engine, quiescer.name, hold.leftover)
+
+    def _write_state(self) -> None:
+        expedited = self._filesystems.knob != expedite.NO_KNOB
+        leftovers = tuple(self._leftovers.values())
+        self._instance.state.write_held(Held(self.lease_id, self._filesystems.mounts, expedited, leftovers))
+
+    def _arm(self) -> None:
+        connections = tuple(fd for hold in self._holds for fd in hold.sockets())
+        guarded = Guarded(self._filesystems.fds, connections, self._filesystems.knob)
+        deadline_s = self._clock() + IDLE_LIMIT_S
+        self._guardian = self._instance.start_guardian(guarded, deadline_s, self._on_guardian_lost)
+
+    def _start_acquire_clock(self) -> None:
+        """Bound the whole stall before the first lock is asked for: acquire limit and hold limit together."""
+        self._acquire_ends_s = self._clock() + self._request.acquire_limit_s
+        if self._guardian:
+            self._guardian.bring_forward(self._acquire_ends_s + self._request.hold_limit_s)
+
+    def _start_hold_clock(self) -> None:
+        """Count the hold from the first lock, and bring the guardian's deadline forward to its end."""
+        if math.isinf(self.ends_s):
+            self.ends_s = self._clock() + self._request.hold_limit_s
+            if self._guardian:
+                self._guardian.bring_forward(self.ends_s)
+
+    def _acquire_left_s(self) -> float:
+        if self._is_cancelled():
+            return 0.0
+        if self._acquire_ends_s is None:
+            return self._request.acquire_limit_s
+        return max(0.0, self._acquire_ends_s - self._clock())
+
+    def _insist_on_time(self, where: str) -> None:
+        if self._acquire_left_s() <= 0:
+            raise self._out_of_time(where)
+
+    def _out_of_time(self, where: str) -> Refused:
+        if self._is_cancelled():
+            return Refused("cancelled", "a release for this lease arrived while it was being acquired")
+        return Refused("acquire_timeout", f"{where}: not done within {self._request.acquire_limit_s} s; all was let go")
+
+    def _insist_on_hold(self, witness: Witness) -> None:
+        refusal = refusal_of(witness)
+        if refusal:
+            raise Refused(refusal.code, refusal.message)
+        if self.lost():
+            raise Refused("guardian_failed", self.lost())
+        self._insist_on_time("the witness")
+
+    def _release_applications(self) -> Iterator[str]:
+        for hold in reversed(self._holds):
+            try:
+                hold.release()
+            except Exception as error:  # noqa: BLE001 - one application's failure must not strand the others
+                yield f"{hold.name}: {error!r}"
+
+    def _heal_unprepared(self) -> Iterator[str]:
+        """Undo what an application changed in a ``prepare`` that then failed."""
+        prepared = {hold.name for hold in self._holds}
+        for quiescer in self._instance.quiescers:
+            leftover = self._leftovers.get(quiescer.name)
+            if leftover and quiescer.name not in prepared:
+                try:
+                    quiescer.heal(leftover.content)
+                except Exception as error:  # noqa: BLE001 - one application's failure must not strand the others
+                    yield f"{quiescer.name}: {error!r}"
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        started_s = self._clock()
+        try:
+            yield
+        finally:
+            self._steps.append(Step(name, self._clock() - started_s))

@@ -1,0 +1,170 @@
+"""The messages of the hook protocol, version 1, as the daemon reads and writes them (hooks/PROTOCOL.md).
+
+Plain dataclasses, because the daemon must run as one pure-Python zipapp on Python 3.9 (docs/adr/0001).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Optional, Tuple
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """Ask what a hold would cover; changes nothing. Limits in seconds."""
+
+    protocol: int
+    run_id: str
+    disks: Tuple[str, ...]
+    acquire_limit_s: float
+    hold_limit_s: float
+
+
+@dataclass(frozen=True)
+class QuiesceRequest:
+    """Ask for a hold under a lease id that the function made."""
+
+    protocol: int
+    lease_id: str
+    run_id: str
+    prior_holds: int
+    disks: Tuple[str, ...]
+    acquire_limit_s: float
+    hold_limit_s: float
+
+
+@dataclass(frozen=True)
+class ReleaseRequest:
+    """Let go of whatever is held under this lease."""
+
+    protocol: int
+    lease_id: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a hold is refused: a code of hooks/PROTOCOL.md and a sentence that says what to do."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class WrittenPath:
+    """A path that an application writes, and the disk it lies on (None: on no known disk)."""
+
+    role: str
+    path: str
+    disk_id: Optional[str]
+
+
+@dataclass(frozen=True)
+class Application:
+    """An application that a hold would cover."""
+
+    name: str
+    engine: str
+    version: str
+    paths: Tuple[WrittenPath, ...]
+
+
+@dataclass(frozen=True)
+class Filesystem:
+    """A filesystem that a hold would freeze."""
+
+    mount_point: str
+    disk_id: str
+    type: str
+
+
+@dataclass(frozen=True)
+class CheckAnswer:
+    """What a hold would cover, and everything that would refuse it."""
+
+    ready: bool
+    refusals: Tuple[Refusal, ...]
+    applications: Tuple[Application, ...]
+    filesystems: Tuple[Filesystem, ...]
+    holds_of_run: int
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class ApplicationWitness:
+    """What was observed of one application's hold (hooks/PROTOCOL.md, Witness)."""
+
+    name: str
+    engine: str
+    session: str
+    session_alive: bool
+    lock_shown: bool
+    lock_evidence: str
+    position: Dict[str, str]
+    durable: bool
+    durable_evidence: str
+
+
+@dataclass(frozen=True)
+class FilesystemWitness:
+    """Whether a second freeze of a filesystem was refused with EBUSY."""
+
+    mount_point: str
+    disk_id: str
+    frozen: bool
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Everything observed of a hold at one moment."""
+
+    applications: Tuple[ApplicationWitness, ...]
+    filesystems: Tuple[FilesystemWitness, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, with how long it took in seconds."""
+
+    name: str
+    elapsed_s: float
+
+
+@dataclass(frozen=True)
+class QuiesceAnswer:
+    """*held* with the first witness, or *refused*."""
+
+    lease_id: str
+    state: str
+    refusal: Optional[Refusal]
+    witness: Optional[Witness]
+    steps: Tuple[Step, ...]
+    hold_remaining_s: float
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class ReleaseAnswer:
+    """The second witness, and whether the hold had no gap."""
+
+    lease_id: str
+    state: str
+    held_without_gap: bool
+    reason: str
+    witness: Optional[Witness]
+    held_s: float
+    steps: Tuple[Step, ...]
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class StatusAnswer:
+    """What is held now: ``state`` is ``idle``, ``acquiring`` or ``held``."""
+
+    version: str
+    state: str
+    lease_id: Optional[str]
+    run_id: Optional[str]
+    hold_remaining_s: float
+    protocol: int = PROTOCOL

@@ -1,0 +1,145 @@
+"""MySQL and MariaDB: checked, guarded, pre-flushed and held (quiescers/mysql_hold), and healed after a crash."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Callable, Dict, Optional, Tuple
+
+from quiesced.errors import Refused
+from quiesced.messages import Refusal
+from quiesced.quiescers import mysql_redo
+from quiesced.quiescers.base import Budget, Report
+from quiesced.quiescers.mysql_guard import guard, missing_grants
+from quiesced.quiescers.mysql_hold import ENGINE, MysqlHold, Parts
+from quiesced.quiescers.mysql_lock import choose_view, fail_at_once
+from quiesced.quiescers.mysql_paths import written_paths
+from quiesced.quiescers.mysql_session import (
+    LOST,
+    STATEMENT_TIMEOUT_S,
+    Flavor,
+    Options,
+    Session,
+    connect,
+    unreachable,
+)
+
+HEAL_TIMEOUT_S = 10.0
+_HEAL_PAUSE_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class MysqlQuiescer:
+    """See base.Quiescer. ``sleep`` and ``monotonic`` serve the retries of ``heal``."""
+
+    engine = ENGINE
+
+    def __init__(
+        self,
+        name: str,
+        options: Options,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._options = options
+        self._sleep = sleep
+        self._monotonic = monotonic
+
+    def check(self) -> Report:
+        """Look at version, paths, privileges and everything that the guard looks at."""
+        control = connect(self._options, self.name)
+        try:
+            flavor = control.flavor()
+            paths, incomplete = written_paths(control, self.name)
+            return Report(flavor.text, paths, (*incomplete, *self._refusals(control, flavor)))
+        except LOST as error:
+            raise unreachable(self.name, error) from error
+        finally:
+            control.close()
+
+    def _refusals(self, control: Session, flavor: Flavor) -> Tuple[Refusal, ...]:
+        lacking = missing_grants(control, flavor, self.name, mysql_redo.setting(control))
+        if lacking:
+            return (lacking,)
+        fail_at_once(control, flavor)
+        return guard(control, flavor, self._options, self.name)
+
+    def prepare(self, budget: Budget, register: Callable[[Dict[str, object]], None]) -> MysqlHold:
+        """Guard, connect, set innodb_flush_log_at_trx_commit to 1 and bring the redo log to disk once."""
+        control = connect(self._options, self.name)
+        hold: Optional[MysqlHold] = None
+        try:
+            hold = self._prepare(control, budget)
+            register(hold.leftover)
+            self._flush(control, hold, budget)
+            return hold
+        except BaseException as error:
+            hold.release() if hold else control.close()
+            if isinstance(error, LOST):
+                raise unreachable(self.name, error) from error
+            raise
+
+    def _prepare(self, control: Session, budget: Budget) -> MysqlHold:
+        flavor = control.flavor()
+        for refusal in self._refusals(control, flavor):
+            raise Refused(refusal.code, refusal.message)
+        # Its reads wait for the lock: as long as the watchdog allows, and a bit longer.
+        lock = connect(self._options, self.name, read_timeout_s=budget.acquire_left_s() + STATEMENT_TIMEOUT_S)
+        leftover: Dict[str, object] = {
+            "server": control.server_process(),
+            "sessions": [lock.id, control.id],
+            "flush_log_at_trx_commit": mysql_redo.setting(control),
+        }
+        return MysqlHold(self.name, self._options, Parts(lock, control, flavor, choose_view(control, flavor)), leftover)
+
+    def _flush(self, control: Session, hold: MysqlHold, budget: Budget) -> None:
+        if hold.leftover["flush_log_at_trx_commit"] != 1:
+            # Before the lock, because after it the setting no longer reaches what was committed.
+            control.run(f"SET GLOBAL {mysql_redo.SETTING} = 1")
+        ends_s = self._monotonic() + budget.acquire_left_s()
+        try:
+            mysql_redo.wait_until_durable(control, control.flavor(), lambda: ends_s - self._monotonic())
+        except Refused as error:
+            raise Refused(error.code, f"{self.name}: {error}") from error
+
+    def heal(self, leftover: Dict[str, object]) -> None:
+        """End the sessions that an earlier daemon left and restore its setting, on the same server process only."""
+        control = self._reconnect()
+        if control is None:
+            return
+        try:
+            if control.server_process() != leftover.get("server"):
+                return  # a restarted server has neither the sessions nor the setting
+            self._end_sessions(control, leftover)
+            prior = leftover.get("flush_log_at_trx_commit")
+            mysql_redo.restore(control, prior if isinstance(prior, int) else None)
+        except LOST as error:
+            log.error("an application could not be healed", extra={"application": self.name, "reason": str(error)})
+        finally:
+            control.close()
+
+    def _reconnect(self) -> Optional[Session]:
+        ends_s = self._monotonic() + HEAL_TIMEOUT_S
+        while True:
+            try:
+                return Session(self._options)
+            except LOST as error:
+                if self._monotonic() >= ends_s:
+                    facts = {"application": self.name, "reason": str(error)}
+                    log.error("an application could not be reached to heal it", extra=facts)
+                    return None
+            self._sleep(_HEAL_PAUSE_S)
+
+    def _end_sessions(self, control: Session, leftover: Dict[str, object]) -> None:
+        ids = leftover.get("sessions")
+        for session_id in ids if isinstance(ids, list) else []:
+            query = "SELECT user FROM information_schema.processlist WHERE id = %s"
+            if control.value(query, session_id) == self._options.user:
+                try:
+                    control.run(f"KILL CONNECTION {int(session_id)}")
+                except LOST as error:
+                    facts = {"application": self.name, "session": session_id, "reason": str(error)}
+                    log.warning("a session could not be ended", extra=facts)

@@ -1,0 +1,195 @@
+"""One hold of a MySQL or MariaDB server: FLUSH TABLES WITH READ LOCK, and proof that it holds."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from dataclasses import dataclass
+from typing import Callable, Dict, Optional, Tuple
+
+from quiesced.errors import Refused
+from quiesced.messages import ApplicationWitness
+from quiesced.quiescers import mysql_redo
+from quiesced.quiescers.base import Budget
+from quiesced.quiescers.mysql_guard import who_stands_in_the_way
+from quiesced.quiescers.mysql_lock import LockView
+from quiesced.quiescers.mysql_session import LOST, Flavor, Options, Session, close_all, unreachable
+
+ENGINE = "mysql"
+_POLL_S = 0.010
+_ROWS_MARIADB = ("Handler_write", "Handler_update", "Handler_delete")
+_ROWS_MYSQL = ("Innodb_rows_inserted", "Innodb_rows_updated", "Innodb_rows_deleted")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a hold is made of: the session that will hold the lock, and the one that looks at it from outside."""
+
+    lock: Session
+    control: Session
+    flavor: Flavor
+    view: LockView
+
+
+class MysqlHold:
+    """See base.Hold."""
+
+    def __init__(self, name: str, options: Options, parts: Parts, leftover: Dict[str, object]) -> None:
+        self.name = name
+        self.leftover = leftover
+        self._options = options
+        self._parts = parts
+        self._redo: Optional[mysql_redo.Redo] = None
+        self._released = False
+
+    def sockets(self) -> Tuple[int, ...]:
+        """See base.Hold."""
+        return (self._parts.lock.socket.fileno(),)
+
+    def quiesce(self, budget: Budget) -> None:
+        """Take the lock, then wait until the redo log is on disk."""
+        parts = self._parts
+        try:
+            self._lock(budget)
+            self._redo = mysql_redo.wait_until_durable(parts.control, parts.flavor, budget.acquire_left_s)
+        except Refused as error:
+            self.release()
+            raise Refused(error.code, f"{self.name}: {error}") from error
+        except LOST as error:
+            self.release()
+            raise unreachable(self.name, error) from error
+
+    def _lock(self, budget: Budget) -> None:
+        lock = self._parts.lock
+        # The dead-man inside the server: it ends the session this long after the last statement of a hung holder.
+        lock.run(f"SET SESSION wait_timeout = {math.ceil(budget.hold_limit_s) + 1}")
+        with _Watchdog(budget.acquire_left_s, self._kill_lock_session) as watchdog:
+            try:
+                lock.run("FLUSH TABLES WITH READ LOCK")
+            except LOST:
+                if not watchdog.expired:
+                    raise
+        if watchdog.expired:
+            own_ids = (lock.id, self._parts.control.id)
+            why = who_stands_in_the_way(self._parts.control, own_ids)
+            raise Refused("acquire_timeout", f"the read lock was not granted in time; {why}")
+
+    def _kill_lock_session(self) -> None:
+        try:
+            self._parts.control.run(f"KILL CONNECTION {self._parts.lock.id}")
+        except LOST:
+            self._parts.lock.abort()
+
+    def witness(self) -> ApplicationWitness:
+        """Ask the server; whatever it does not answer is not there."""
+        alive = self._parts.lock.alive()
+        shown, evidence = self._look_at_lock()
+        return ApplicationWitness(
+            name=self.name,
+            engine=ENGINE,
+            session=str(self._parts.lock.id),
+            session_alive=alive,
+            lock_shown=alive and shown,
+            lock_evidence=evidence,
+            position=self._position(),
+            durable=self._redo is not None,
+            durable_evidence=str(self._redo or "the redo log was not seen on disk"),
+        )
+
+    def _look_at_lock(self) -> Tuple[bool, str]:
+        view = self._parts.view
+        try:
+            shown = view.shows(self._parts.control, self._parts.lock.id)
+        except LOST as error:
+            return False, f"the server could not be asked: {error}"
+        return shown, view.evidence if shown else "the lock is not in force: not true that " + view.evidence
+
+    def _position(self) -> Dict[str, str]:
+        try:
+            return position(self._parts.control, self._parts.flavor)
+        except LOST:
+            return {}
+
+    def release(self) -> None:
+        """Unlock, restore the setting, say goodbye."""
+        if self._released:
+            return
+        self._released = True
+        try:
+            self._parts.lock.run("UNLOCK TABLES")
+        except LOST as error:
+            log.warning("the lock session was gone", extra={"application": self.name, "reason": str(error)})
+        # Closing frees a lock, too, that UNLOCK TABLES did not reach.
+        self._parts.lock.close()
+        undo_setting(self._options, self._parts.control, self.leftover, self.name)
+        self._parts.control.close()
+
+
+class _Watchdog:
+    """Calls ``end`` once when no time is left, unless the block is over first. ``expired`` says that it did."""
+
+    def __init__(self, left_s: Callable[[], float], end: Callable[[], None]) -> None:
+        self._left_s = left_s
+        self._end = end
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="lock-watchdog", daemon=True)
+        self.expired = False
+
+    def __enter__(self) -> _Watchdog:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # An end that is under way is waited for: from here on the control session belongs to the caller again.
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while self._left_s() > 0:
+            # Asked again and again, because the time left also ends when the lease is cancelled.
+            if self._over.wait(min(self._left_s(), _POLL_S)):
+                return
+        self.expired = True
+        self._end()
+
+
+def position(control: Session, flavor: Flavor) -> Dict[str, str]:
+    """Read the replication position; without a binary log, counters of changed rows. Raises what LOST names."""
+    renamed = not flavor.mariadb and flavor.number >= (8, 2)
+    rows = control.rows("SHOW BINARY LOG STATUS" if renamed else "SHOW MASTER STATUS")
+    if not rows:
+        # Nothing to start a replica from, but it still shows whether anything was written between two looks.
+        names = _ROWS_MARIADB if flavor.mariadb else _ROWS_MYSQL
+        listed = ", ".join(f"'{name}'" for name in names)
+        return {k.lower(): v for k, v in control.named(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({listed})").items()}
+    found = {"gtid": _gtid(control, flavor), "log_file": str(rows[0][0]), "log_offset": str(rows[0][1])}
+    return {key: value for key, value in found.items() if value}
+
+
+def _gtid(control: Session, flavor: Flavor) -> str:
+    variable = "@@GLOBAL.gtid_binlog_pos" if flavor.mariadb else "@@GLOBAL.gtid_executed"
+    return str(control.value(f"SELECT {variable}")).replace("\n", "")
+
+
+def undo_setting(options: Options, control: Session, leftover: Dict[str, object], name: str) -> None:
+    """Restore innodb_flush_log_at_trx_commit over this session, or over a new one when it is gone. Never raises."""
+    prior = leftover.get("flush_log_at_trx_commit")
+    if not isinstance(prior, int) or prior == 1:
+        return
+    try:
+        mysql_redo.restore(control, prior)
+        return
+    except LOST as error:
+        log.warning("the control session was gone", extra={"application": name, "reason": str(error)})
+    again: Optional[Session] = None
+    try:
+        again = Session(options)
+        mysql_redo.restore(again, prior)
+    except LOST as error:
+        facts = {"application": name, "setting": mysql_redo.SETTING, "value": prior, "reason": str(error)}
+        log.error("a setting could not be restored; restore it by hand", extra=facts)
+    finally:
+        close_all((again,))

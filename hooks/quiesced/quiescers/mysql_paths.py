@@ -1,0 +1,100 @@
+"""Every path that a MySQL or MariaDB server writes, from what the running server says and what its datadir links to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+from quiesced.messages import Refusal
+from quiesced.quiescers.mysql_session import LOST, Session
+
+MAX_ENTRIES = 500_000
+"""Files looked at in a datadir: a second or two; more than that is refused rather than half seen."""
+_DIRECTORIES = (
+    "datadir",
+    "innodb_data_home_dir",
+    "innodb_log_group_home_dir",
+    "innodb_undo_directory",
+    "innodb_doublewrite_dir",
+    "aria_log_dir_path",
+)
+_FILES = ("log_bin_basename", "log_bin_index", "relay_log_basename", "relay_log_index")
+_TABLESPACES = (
+    "SELECT filename FROM information_schema.innodb_sys_tablespaces WHERE filename LIKE '/%'",  # MariaDB since 10.6
+    "SELECT path FROM information_schema.innodb_sys_datafiles WHERE path LIKE '/%'",  # MariaDB before
+    "SELECT path FROM information_schema.innodb_datafiles WHERE path LIKE '/%'",  # MySQL
+)
+
+Paths = Tuple[Tuple[str, str], ...]
+
+
+def written_paths(control: Session, name: str) -> Tuple[Paths, Tuple[Refusal, ...]]:
+    """Return (role, absolute path) pairs, and a refusal when they cannot all be known. Raises what LOST names."""
+    variables = control.named("SHOW GLOBAL VARIABLES")
+    datadir = Path(variables["datadir"])
+    found = [*_configured(variables, datadir), *_tablespaces(control)]
+    refusals: Tuple[Refusal, ...] = ()
+    try:
+        found.extend(_links(datadir))
+    except OSError as error:
+        refusals = (Refusal("application_unreachable", f"{name}: cannot search the datadir for links: {error}"),)
+    return _outside_of(datadir, found), refusals
+
+
+def _configured(variables: Dict[str, str], datadir: Path) -> Iterator[Tuple[str, Path]]:
+    for role in _DIRECTORIES:
+        if variables.get(role):
+            yield role, _absolute(variables[role], datadir)
+    for role in _FILES:
+        if variables.get(role):
+            yield role, _absolute(variables[role], datadir).parent
+    for entry in variables.get("innodb_data_file_path", "").split(";"):
+        file = entry.partition(":")[0]
+        if file.startswith("/"):
+            yield "innodb_data_file_path", Path(file)
+
+
+def _tablespaces(control: Session) -> List[Tuple[str, Path]]:
+    for query in _TABLESPACES:
+        try:
+            return [("tablespace", Path(str(row[0]))) for row in control.rows(query)]
+        except LOST as error:
+            if not control.alive():
+                raise error
+    return []
+
+
+def _links(datadir: Path) -> Iterator[Tuple[str, Path]]:
+    """Follow symbolic links (MyISAM, Aria, whole databases) and *.isl files (InnoDB) in the datadir. Raises OSError."""
+    seen = 0
+    for directory in (datadir, *_databases(datadir)):
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                seen += 1
+                if entry.is_symlink():
+                    yield "link", Path(os.path.realpath(entry.path))
+                elif entry.name.endswith(".isl"):
+                    yield "tablespace", Path(Path(entry.path).read_text(encoding="utf-8").strip())
+        if seen > MAX_ENTRIES:
+            raise OSError(f"more than {MAX_ENTRIES} files in {datadir}")
+
+
+def _databases(datadir: Path) -> List[Path]:
+    with os.scandir(datadir) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_dir()]
+
+
+def _absolute(value: str, datadir: Path) -> Path:
+    """Resolve a path as the server does: relative to its datadir."""
+    return Path(os.path.normpath(datadir / value))
+
+
+def _outside_of(datadir: Path, found: List[Tuple[str, Path]]) -> Paths:
+    """Keep each path once, and of those below the datadir's own filesystem tree only what was configured as such."""
+    kept: Dict[Tuple[str, str], None] = {}
+    home = os.path.realpath(datadir) + os.sep
+    for role, path in found:
+        if role not in ("tablespace", "link") or not (os.path.realpath(path) + os.sep).startswith(home):
+            kept[(role, str(path))] = None
+    return tuple(kept)

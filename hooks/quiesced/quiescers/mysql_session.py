@@ -1,0 +1,183 @@
+"""One connection to a MySQL or MariaDB server over its unix socket, with every wait bounded."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Tuple
+
+import pymysql
+from pymysql.err import MySQLError
+
+from quiesced.config import private_problem
+from quiesced.errors import Refused
+from quiesced.tables import Table
+
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_S = 5.0
+"""Longest that a statement which waits for nothing may take, before the session counts as lost."""
+
+LOST = (MySQLError, OSError)
+"""What PyMySQL raises when a statement fails or the server is gone."""
+
+Row = Tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The keys of an ``[[application]]`` table with engine "mysql"; limits in seconds."""
+
+    socket: Path
+    user: str
+    password: str = field(repr=False)
+    long_statement_s: float
+    idle_transaction_s: float
+
+
+def read_options(content: Dict[str, object], path: str) -> Tuple[Options, Tuple[str, ...]]:
+    """Read the options of one application, and every problem with them."""
+    problems: List[str] = []
+    table = Table(content, path, problems)
+    options = Options(
+        socket=table.path("socket"),
+        user=table.text("user"),
+        password=_password(table),
+        long_statement_s=table.seconds("long_statement_s", 5.0),
+        idle_transaction_s=table.seconds("idle_transaction_s", 5.0),
+    )
+    table.close()
+    return options, tuple(problems)
+
+
+def _password(table: Table) -> str:
+    file = table.optional_path("password_file")
+    if file is None or not file.is_absolute():
+        return ""
+    problem = private_problem(file)
+    if problem:
+        table.problem("password_file", f"{file}: {problem}")
+        return ""
+    return file.read_text(encoding="utf-8").rstrip("\r\n")
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """Which of the two servers this is, and its version."""
+
+    text: str
+    mariadb: bool
+    number: Tuple[int, ...]
+
+
+class Session:
+    """One connection, in autocommit. Statements raise what ``LOST`` names."""
+
+    def __init__(self, options: Options, *, read_timeout_s: float = STATEMENT_TIMEOUT_S) -> None:
+        """Connect; raises what ``LOST`` names."""
+        self.user = options.user
+        self._connection = pymysql.connect(
+            unix_socket=str(options.socket),
+            user=options.user,
+            password=options.password,
+            autocommit=True,
+            charset="utf8mb4",
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=read_timeout_s,
+            write_timeout=STATEMENT_TIMEOUT_S,
+        )
+        self.id = int(self._connection.thread_id())
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket under the connection."""
+        found: socket.socket = self._connection._sock  # type: ignore[attr-defined]
+        return found
+
+    def run(self, statement: str, *values: object) -> None:
+        """Run a statement whose rows do not matter."""
+        self.rows(statement, *values)
+
+    def rows(self, statement: str, *values: object) -> Tuple[Row, ...]:
+        """Run a statement and return its rows. Without values a percent sign stands for itself."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return tuple(cursor.fetchall())
+
+    def value(self, statement: str, *values: object) -> Any:
+        """Return the first column of the first row; None when there is no row."""
+        rows = self.rows(statement, *values)
+        return rows[0][0] if rows else None
+
+    def named(self, statement: str) -> Dict[str, str]:
+        """Return the rows of a SHOW STATUS or SHOW VARIABLES as a mapping."""
+        return {str(name): str(value) for name, value in self.rows(statement)}
+
+    def flavor(self) -> Flavor:
+        """Ask which server this is."""
+        text = str(self.value("SELECT VERSION()"))
+        numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", text)
+        return Flavor(text, "mariadb" in text.lower(), tuple(map(int, numbers.groups())) if numbers else ())
+
+    def server_process(self) -> str:
+        """Identify the running server process, so that a restarted one is not taken for the same.
+
+        The kernel keeps the peer's process id (SO_PEERCRED, unix(7)); field 22 of /proc/<pid>/stat is its start time.
+        """
+        credentials = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid = struct.unpack("3i", credentials)[0]
+        try:
+            started = (
+                Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+            )
+        except OSError:
+            started = ""
+        return f"{pid}:{started}"
+
+    def alive(self) -> bool:
+        """Whether the server still answers on this session."""
+        try:
+            return bool(self.value("SELECT CONNECTION_ID()") == self.id)
+        except LOST:
+            return False
+
+    def abort(self) -> None:
+        """End every wait on this connection, from another thread."""
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except (OSError, AttributeError):
+            return  # already closed
+
+    def close(self) -> None:
+        """Say goodbye if the server listens, and close in any case. Any number of times."""
+        if self._connection.open:
+            try:
+                self._connection.close()
+            except LOST:
+                return
+
+
+def connect(options: Options, name: str, *, read_timeout_s: float = STATEMENT_TIMEOUT_S) -> Session:
+    """Connect, or raise Refused(application_unreachable)."""
+    try:
+        return Session(options, read_timeout_s=read_timeout_s)
+    except LOST as error:
+        raise unreachable(name, error) from error
+
+
+def unreachable(name: str, error: Exception) -> Refused:
+    """Say that the server did not answer, or refused a statement that a hold needs."""
+    return Refused("application_unreachable", f"{name}: {_words(error)}")
+
+
+def _words(error: Exception) -> str:
+    return str(error.args[1] if len(error.args) > 1 else error) or type(error).__name__
+
+
+def close_all(sessions: Iterable[Optional[Session]]) -> None:
+    """Close every session there is."""
+    for session in sessions:
+        if session:
+            session.close()

@@ -1,0 +1,21 @@
+"""What the lab's cloud asks of the machine: real block devices behind CBS disks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class BlockStore(Protocol):
+    """CBS disks as block devices. Raises LabError when the machine refuses."""
+
+    def create(self, disk_id: str, size_gib: int, *, from_snapshot: str | None = None) -> None:
+        """Make a disk, empty or as a clone of a snapshot."""
+
+    def snapshot(self, disk_id: str, snapshot_id: str) -> None:
+        """Clone the disk's image at this instant. Never syncs, never freezes, never waits for writers."""
+
+    def attach(self, disk_id: str, instance_id: str) -> None:
+        """Make the disk a block device of the instance, found there by its disk id as on a CVM."""
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Forget a snapshot's image."""

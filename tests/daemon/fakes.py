@@ -1,0 +1,307 @@
+"""An instance that exists only in memory: its kernel, disks, guardian and applications, and one journal of them all.
+
+The fakes refuse worlds that cannot be: thawing what is not frozen, locking twice, locking before a guardian is armed.
+Descriptors are real (of directories), so that using one after it was closed fails as it would in the daemon.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Optional
+
+from quiesced.config import AllowedLimits, Config, Listen
+from quiesced.disks import Mount
+from quiesced.errors import Refused
+from quiesced.guardian_client import Guarded
+from quiesced.messages import (
+    ApplicationWitness,
+    CheckRequest,
+    QuiesceRequest,
+    Refusal,
+    ReleaseRequest,
+)
+from quiesced.quiescers.base import Budget, Report
+from quiesced.survey import Survey, Target
+
+
+def config(root: Path, *, expedite: bool = False, by_id_dir: Path = Path("/nowhere")) -> Config:
+    """Build a configuration that allows 5 s to acquire and 60 s to hold."""
+    return Config(
+        listen=Listen("127.0.0.1", 0, root / "certificate.pem", root / "key.pem", None),
+        keys={},
+        limits=AllowedLimits(5.0, 60.0),
+        disk_by_id_dir=by_id_dir,
+        never_freeze=(),
+        state_dir=root / "state",
+        expedite_freeze=expedite,
+        applications=(),
+    )
+
+
+def quiesce(lease_id: str = "lease-1", **fields: object) -> QuiesceRequest:
+    """Ask for a hold of disk-0 and disk-1."""
+    asked = QuiesceRequest(1, lease_id, "run-1", 0, ("disk-0", "disk-1"), 1.0, 10.0)
+    return replace(asked, **fields)  # type: ignore[arg-type]  # names are checked by dataclasses.replace
+
+
+def check(**fields: object) -> CheckRequest:
+    """Ask what a hold of disk-0 and disk-1 would cover."""
+    return replace(CheckRequest(1, "run-1", ("disk-0", "disk-1"), 1.0, 10.0), **fields)  # type: ignore[arg-type]
+
+
+def release(lease_id: str = "lease-1") -> ReleaseRequest:
+    """Release a lease."""
+    return ReleaseRequest(1, lease_id)
+
+
+class Journal:
+    """What happened, in order, from every thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: list[str] = []
+
+    def note(self, entry: str) -> None:
+        with self._lock:
+            self._entries.append(entry)
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._entries)
+
+    def has(self, entry: str) -> bool:
+        return entry in self.entries
+
+
+class FakeKernel:
+    """Filesystems that freeze and thaw as Linux does it, by the inode that a descriptor is open on."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.refuses: dict[str, int] = {}
+        """Directory name to the errno that freezing it fails with."""
+        self.stuck: dict[str, threading.Event] = {}
+        """Directory name to the event that a freeze of it waits for in the kernel."""
+        self.sync_fails = False
+        self._journal = journal
+        self._frozen: set[str] = set()
+        self._lock = threading.Lock()
+
+    def freeze(self, fd: int) -> None:
+        name = self._name(fd)
+        if name in self.stuck:
+            self.stuck[name].wait()
+        if name in self.refuses:
+            raise OSError(self.refuses[name], os.strerror(self.refuses[name]))
+        with self._lock:
+            if name in self._frozen:
+                raise OSError(errno.EBUSY, "already frozen")
+            self._frozen.add(name)
+        self._journal.note(f"freeze {name}")
+
+    def thaw(self, fd: int) -> None:
+        name = self._name(fd)
+        with self._lock:
+            if name not in self._frozen:
+                raise OSError(errno.EINVAL, "not frozen")
+            self._frozen.remove(name)
+        self._journal.note(f"thaw {name}")
+
+    def sync(self, fd: int) -> None:
+        if self.sync_fails:
+            raise OSError(errno.EIO, "disk on fire")
+        self._journal.note(f"sync {self._name(fd)}")
+
+    @property
+    def frozen(self) -> set[str]:
+        with self._lock:
+            return set(self._frozen)
+
+    def by_hand(self, name: str, *, frozen: bool) -> None:
+        """Freeze or thaw from outside, as an operator with fsfreeze would."""
+        with self._lock:
+            assert (name in self._frozen) != frozen, f"{name} is already so"
+            (self._frozen.add if frozen else self._frozen.remove)(name)
+
+    def _name(self, fd: int) -> str:
+        os.fstat(fd)  # a descriptor that was closed fails here, as in the kernel
+        return Path(f"/proc/self/fd/{fd}").readlink().name
+
+
+class FakeDisks:
+    """Disks disk-0 and disk-1 with one filesystem each, which are directories."""
+
+    def __init__(self, root: Path) -> None:
+        self.refusals: tuple[Refusal, ...] = ()
+        self._directories = {disk_id: root / disk_id for disk_id in ("disk-0", "disk-1")}
+        for directory in self._directories.values():
+            directory.mkdir(exist_ok=True)
+
+    def survey(self, disk_ids: Sequence[str]) -> Survey:
+        return Survey(tuple(self._target(disk_id) for disk_id in disk_ids), self.refusals)
+
+    def find(self, device: str) -> Optional[Target]:
+        return next((self._target(disk_id) for disk_id in self._directories if device == f"dev:{disk_id}"), None)
+
+    def disk_of(self, path: Path) -> Optional[str]:
+        return next((disk_id for disk_id, home in self._directories.items() if home in (path, *path.parents)), None)
+
+    def open(self, target: Target) -> int:
+        return os.open(target.mount.mount_point, os.O_RDONLY | os.O_DIRECTORY)
+
+    def _target(self, disk_id: str) -> Target:
+        mount = Mount(1, f"dev:{disk_id}", "/", str(self._directories[disk_id]), "ext4", "/dev/fake", ())
+        return Target(mount, (disk_id,))
+
+
+class FakeGuardian:
+    """A guardian that can be made to die or to fire."""
+
+    def __init__(self, journal: Journal, guarded: Guarded, deadline_s: float, on_lost: Callable[[], None]) -> None:
+        self.guarded = guarded
+        self.deadline_s = deadline_s
+        self.armed = True
+        self._journal = journal
+        self._on_lost = on_lost
+        self._lost = ""
+        journal.note("armed")
+
+    def bring_forward(self, deadline_s: float) -> None:
+        assert deadline_s <= self.deadline_s, "a deadline only comes sooner"
+        self.deadline_s = deadline_s
+
+    def lost(self) -> str:
+        return self._lost
+
+    def disarm(self) -> None:
+        if self.armed:
+            self._journal.note("disarmed")
+        self.armed = False
+
+    def die(self) -> None:
+        """Die as if killed."""
+        self._lost = "the guardian process died"
+        self.armed = False
+        self._on_lost()
+
+
+@dataclass
+class FakeApplication:
+    """An application with a lock, and the ways in which holding it can go wrong."""
+
+    name: str
+    journal: Journal
+    is_guarded: Callable[[], bool]
+    engine: str = "fake"
+    paths: tuple[tuple[str, str], ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    fails_at: dict[str, Exception] = field(default_factory=dict)
+    """Method name to what it raises."""
+    waits_at_quiesce: Optional[threading.Event] = None
+    locked: bool = False
+    setting: str = "relaxed"
+    witness_says: dict[str, object] = field(default_factory=dict)
+    connection: int = -1
+
+    def check(self) -> Report:
+        self._step("check")
+        return Report("1.0", self.paths, self.refusals)
+
+    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> FakeHold:
+        register({"setting": self.setting})
+        self.setting = "strict"
+        self._step("prepare")
+        return FakeHold(self)
+
+    def heal(self, leftover: dict[str, object]) -> None:
+        self.journal.note(f"heal {self.name}")
+        self.setting = str(leftover["setting"])
+        self.locked = False
+
+    def _step(self, step: str) -> None:
+        if step in self.fails_at:
+            raise self.fails_at[step]
+
+
+class FakeHold:
+    """The hold of a fake application."""
+
+    def __init__(self, application: FakeApplication) -> None:
+        self.name = application.name
+        self.leftover: dict[str, object] = {"setting": "relaxed"}
+        self._application = application
+
+    def sockets(self) -> tuple[int, ...]:
+        return () if self._application.connection < 0 else (self._application.connection,)
+
+    def quiesce(self, budget: Budget) -> None:
+        application = self._application
+        assert not application.locked, "locked twice"
+        assert application.is_guarded(), "locked before a guardian was armed"
+        application.journal.note(f"lock {self.name}")
+        while application.waits_at_quiesce and not application.waits_at_quiesce.wait(0.005):
+            if budget.acquire_left_s() <= 0:
+                raise Refused("acquire_timeout", f"{self.name}: the lock was not granted")
+        application._step("quiesce")
+        application.locked = True
+
+    def witness(self) -> ApplicationWitness:
+        self._application._step("witness")
+        seen = ApplicationWitness(
+            name=self.name,
+            engine="fake",
+            session="session-7",
+            session_alive=True,
+            lock_shown=self._application.locked,
+            lock_evidence="looked at the lock",
+            position={"gtid": "0-1-42"},
+            durable=True,
+            durable_evidence="looked at the log",
+        )
+        return replace(seen, **self._application.witness_says)  # type: ignore[arg-type]  # checked by replace
+
+    def release(self) -> None:
+        self._application.journal.note(f"unlock {self.name}")
+        self._application.locked = False
+        self._application.setting = "relaxed"
+        self._application._step("release")
+
+
+class FakeInstance:
+    """All of the above with two applications, ``first`` and ``second``."""
+
+    def __init__(self, root: Path) -> None:
+        self.journal = Journal()
+        self.kernel = FakeKernel(self.journal)
+        self.disks = FakeDisks(root)
+        self.guardians: list[FakeGuardian] = []
+        self.guardian_fails = False
+        self.first = FakeApplication("first", self.journal, self.is_guarded)
+        self.second = FakeApplication("second", self.journal, self.is_guarded)
+
+    @property
+    def applications(self) -> tuple[FakeApplication, ...]:
+        return (self.first, self.second)
+
+    @property
+    def guardian(self) -> FakeGuardian:
+        return self.guardians[-1]
+
+    def is_guarded(self) -> bool:
+        return bool(self.guardians) and self.guardian.armed
+
+    def start_guardian(self, guarded: Guarded, deadline_s: float, on_lost: Callable[[], None]) -> FakeGuardian:
+        if self.guardian_fails:
+            raise Refused("guardian_failed", "the guardian process did not arm: no memory")
+        self.guardians.append(FakeGuardian(self.journal, guarded, deadline_s, on_lost))
+        return self.guardian
+
+    def holds_nothing(self) -> bool:
+        """Whether nothing is locked, frozen, changed or guarded."""
+        relaxed = all(not app.locked and app.setting == "relaxed" for app in self.applications)
+        return relaxed and not self.kernel.frozen and not any(guardian.armed for guardian in self.guardians)

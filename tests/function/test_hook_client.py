@@ -1,0 +1,331 @@
+"""The hook client, against real TLS servers that answer as hooks/PROTOCOL.md says, or do not answer."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+import trustme
+
+from quiesce import holds
+from quiesce.adapters.hook_client import MAX_ANSWER_BYTES, HookClient, signature_headers
+from quiesce.budget import RELEASE_MARGIN_S
+from quiesce.errors import AgentError
+from quiesce.model import Limits
+from quiesce.settings import Key
+from tests.function.loopback import HANG_UP, Answerer, Authority, LoopbackServer, Received, Reply
+from tests.function.settings_for import hook_settings
+
+MESSAGES = Path(__file__).parents[2] / "hooks" / "messages"
+NOW_S = 1_795_399_200
+KEY = Key("k1", b"a shared secret of the tests")
+
+
+def message(name: str) -> bytes:
+    return (MESSAGES / f"{name}.json").read_bytes()
+
+
+CHECK = msgspec.json.decode(message("check-request"), type=holds.CheckRequest)
+QUIESCE = msgspec.json.decode(message("quiesce-request"), type=holds.QuiesceRequest)
+RELEASE = msgspec.json.decode(message("release-request"), type=holds.ReleaseRequest)
+ANSWERS = {"/v1/check": "check-answer", "/v1/quiesce": "quiesce-held", "/v1/release": "release-answer"}
+
+
+def honest(received: Received) -> Reply:
+    return Reply(message(ANSWERS[received.path]))
+
+
+@contextmanager
+def client_of(
+    server: LoopbackServer, authority: Authority, *, timeout_s: float = 3.0, hold_limit_s: float = 10.0
+) -> Iterator[HookClient]:
+    settings = hook_settings(server.port, authority.pem, timeout_s=timeout_s)
+    client = HookClient("127.0.0.1", settings, Limits(2.0, hold_limit_s), now=lambda: NOW_S + 0.9)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def failure(call: Callable[[], object]) -> AgentError:
+    with pytest.raises(AgentError) as failed:
+        call()
+    return failed.value
+
+
+def refused(status: int, code: str) -> Reply:
+    return Reply(json.dumps({"error": {"code": code, "message": "in words"}}).encode(), status)
+
+
+def test_the_three_requests_carry_the_protocols_messages_and_share_one_connection(authority: Authority) -> None:
+    with authority.serve(honest) as server, client_of(server, authority) as client:
+        checked, held, released = client.check(CHECK), client.quiesce(QUIESCE), client.release(RELEASE)
+
+    assert (checked.ready, held.state, released.held_without_gap) == (True, "held", True)
+    assert held.witness == released.witness
+    assert [(r.path, r.connection) for r in server.received] == [
+        ("/v1/check", 1),
+        ("/v1/quiesce", 1),
+        ("/v1/release", 1),
+    ]
+    for received, name in zip(server.received, ("check", "quiesce", "release"), strict=True):
+        assert received.params == json.loads(message(f"{name}-request"))
+
+
+def test_every_request_is_signed_over_method_path_timestamp_nonce_and_body(authority: Authority) -> None:
+    with authority.serve(honest) as server, client_of(server, authority) as client:
+        client.check(CHECK)
+        client.check(CHECK)
+
+    for received in server.received:
+        nonce, timestamp = received.headers["x-quiesce-nonce"], received.headers["x-quiesce-timestamp"]
+        digest = hashlib.sha256(received.body).hexdigest()
+        text = f"POST\n/v1/check\n{timestamp}\n{nonce}\n{digest}"
+        assert received.headers["x-quiesce-signature"] == hmac.new(KEY.secret, text.encode(), "sha256").hexdigest()
+        assert (received.headers["x-quiesce-key"], timestamp) == ("k1", str(NOW_S))
+        assert re.fullmatch(r"[A-Za-z0-9_-]{16,64}", nonce)
+    assert server.received[0].headers["x-quiesce-nonce"] != server.received[1].headers["x-quiesce-nonce"]
+
+
+def test_the_signature_is_the_one_that_the_protocols_example_shows() -> None:
+    path = MESSAGES / "signing-example.json"
+    if not path.exists():
+        pytest.skip("hooks/messages/signing-example.json is not there")
+    example = json.loads(path.read_text())
+
+    headers = signature_headers(
+        Key(example["key"], example["secret"].encode()),
+        example["method"],
+        example["path"],
+        example["body"].encode(),
+        timestamp=str(example["timestamp"]),
+        nonce=example["nonce"],
+    )
+
+    assert headers["X-Quiesce-Signature"] == example["signature"]
+
+
+def test_no_request_waits_for_the_acknowledgement_of_another(authority: Authority) -> None:
+    """TCP_NODELAY is set on the connection that a hold uses: 40 ms of every hold otherwise."""
+    with authority.serve(honest) as server, client_of(server, authority) as client:
+        client.check(CHECK)
+        pools = client._session.get_adapter("https://").poolmanager.pools  # type: ignore[attr-defined]
+        (key,) = pools.keys()
+        connection = pools[key].pool.get(block=False)
+        try:
+            assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        finally:
+            connection.close()
+
+
+def test_a_check_whose_answer_was_lost_is_asked_once_more(authority: Authority, impatient: None) -> None:
+    replies = [HANG_UP, Reply(message("check-answer"))]
+    with authority.serve(lambda _: replies.pop(0)) as server, client_of(server, authority) as client:
+        assert client.check(CHECK).ready
+
+    with authority.serve(lambda _: HANG_UP) as server, client_of(server, authority) as client:
+        assert failure(lambda: client.check(CHECK)).answered is False
+    assert len(server.received) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(HANG_UP, id="lost answer"),
+        pytest.param(refused(500, "internal"), id="internal error"),
+        pytest.param(Reply(b"{}"), id="another answer"),
+        pytest.param(refused(401, "replayed"), id="refused"),
+    ],
+)
+def test_quiesce_is_asked_exactly_once_whatever_comes_back(authority: Authority, reply: Reply) -> None:
+    with authority.serve(lambda _: reply) as server, client_of(server, authority) as client:
+        failure(lambda: client.quiesce(QUIESCE))
+
+    assert len(server.received) == 1
+
+
+def test_a_release_is_asked_until_it_is_answered(authority: Authority, impatient: None) -> None:
+    replies = [HANG_UP, refused(500, "internal"), Reply(b"<html>", 502), Reply(message("release-answer"))]
+    with authority.serve(lambda _: replies.pop(0)) as server, client_of(server, authority) as client:
+        assert client.release(RELEASE).state == "released"
+
+    nonces = {received.headers["x-quiesce-nonce"] for received in server.received}
+    assert len(nonces) == 4
+
+
+def test_a_release_works_when_the_connection_of_the_hold_broke(authority: Authority) -> None:
+    with authority.serve(honest) as server, client_of(server, authority) as client:
+        client.check(CHECK)
+        client.quiesce(QUIESCE)
+        server.hang_up_all()
+        assert client.release(RELEASE).state == "released"
+
+    assert server.connections == 2
+
+
+def test_a_release_works_after_a_quiesce_whose_answer_was_lost(authority: Authority) -> None:
+    def lossy(received: Received) -> Reply:
+        return HANG_UP if received.path == "/v1/quiesce" else honest(received)
+
+    with authority.serve(lossy) as server, client_of(server, authority) as client:
+        client.check(CHECK)
+        failed = failure(lambda: client.quiesce(QUIESCE))
+        released = client.release(RELEASE)
+
+    assert (failed.answered, released.state) == (False, "released")
+
+
+def test_a_release_is_given_up_when_the_holds_own_limit_has_certainly_passed(authority: Authority) -> None:
+    hold_limit_s = 0.2
+    with (
+        authority.serve(lambda _: HANG_UP) as server,
+        client_of(server, authority, hold_limit_s=hold_limit_s) as client,
+    ):
+        began = time.monotonic()
+        failed = failure(lambda: client.release(RELEASE))
+
+    assert time.monotonic() - began >= hold_limit_s + RELEASE_MARGIN_S
+    assert failed.answered is False
+    assert len(server.received) >= 3
+
+
+def test_a_release_that_is_refused_for_its_form_is_not_repeated(authority: Authority) -> None:
+    with authority.serve(lambda _: refused(401, "unknown_key")) as server, client_of(server, authority) as client:
+        failed = failure(lambda: client.release(RELEASE))
+
+    assert failed.answered is True
+    assert "unknown_key: in words" in str(failed)
+    assert len(server.received) == 1
+
+
+def changed(name: str, **changes: object) -> Reply:
+    return Reply(json.dumps({**json.loads(message(name)), **changes}).encode())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Reply(b""), id="empty"),
+        pytest.param(Reply(b"held"), id="no JSON"),
+        pytest.param(changed("quiesce-held", protocol=2), id="another protocol"),
+        pytest.param(changed("quiesce-held", extra=1), id="unknown field"),
+        pytest.param(changed("quiesce-held", state="perhaps"), id="unknown state"),
+        pytest.param(changed("quiesce-held", hold_remaining_s="9.98"), id="text for a number"),
+        pytest.param(changed("quiesce-held", witness={"applications": []}), id="half a witness"),
+        pytest.param(Reply(message("check-answer")), id="the answer to another question"),
+        pytest.param(Reply(b" " * (MAX_ANSWER_BYTES + 1)), id="endless"),
+        pytest.param(Reply(b"<html>", 404, "text/html"), id="another server's 404"),
+        pytest.param(Reply(b"", 307, headers={"Location": "/v1/elsewhere"}), id="redirected"),
+        pytest.param(Reply(b"", 302, headers={"Location": "https://127.0.0.1:1/"}), id="redirected away"),
+        pytest.param(refused(500, "internal"), id="internal error"),
+    ],
+)
+def test_an_answer_that_is_not_understood_is_none(authority: Authority, reply: Reply) -> None:
+    with authority.serve(lambda _: reply) as server, client_of(server, authority) as client:
+        failed = failure(lambda: client.quiesce(QUIESCE))
+
+    assert failed.answered is False
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("code", ["bad_signature", "clock_skew", "replayed", "bad_message", "too_large"])
+def test_a_refusal_for_form_says_that_nothing_was_changed(authority: Authority, code: str) -> None:
+    with authority.serve(lambda _: refused(400, code)) as server, client_of(server, authority) as client:
+        failed = failure(lambda: client.quiesce(QUIESCE))
+
+    assert failed.answered is True
+    assert code in str(failed)
+
+
+def test_a_refused_hold_is_an_answer_not_an_error(authority: Authority) -> None:
+    with authority.serve(lambda _: Reply(message("quiesce-refused"))) as server, client_of(server, authority) as client:
+        answer = client.quiesce(QUIESCE)
+
+    assert answer.refusal is not None
+    assert answer.refusal.code == "acquire_timeout"
+
+
+def slow(pause_s: float, let_go: threading.Event) -> Answerer:
+    def reply(received: Received) -> Reply:
+        let_go.wait(pause_s)
+        return honest(received)
+
+    return reply
+
+
+def test_a_check_ends_when_the_hook_is_silent_for_too_long(authority: Authority, impatient: None) -> None:
+    let_go = threading.Event()
+    with authority.serve(slow(10, let_go)) as server, client_of(server, authority, timeout_s=0.1) as client:
+        try:
+            failed = failure(lambda: client.check(CHECK))
+        finally:
+            let_go.set()
+
+    assert failed.answered is False
+
+
+def test_a_quiesce_may_take_as_long_as_flushing_and_acquiring_may(authority: Authority) -> None:
+    with (
+        authority.serve(slow(0.5, threading.Event())) as server,
+        client_of(server, authority, timeout_s=0.1) as client,
+    ):
+        assert client.quiesce(QUIESCE).state == "held"
+
+
+def test_a_hook_that_another_ca_vouches_for_is_refused(authority: Authority, tmp_path: Path) -> None:
+    pem = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(pem))
+    with authority.serve(honest) as server, client_of(server, replace(authority, pem=pem)) as client:
+        failed = failure(lambda: client.quiesce(QUIESCE))
+
+    assert failed.answered is False
+    assert server.received == []
+
+
+def test_the_environment_has_no_say(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CA bundle, a proxy or a netrc of the machine would each break or divert the request."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "absent.pem"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with authority.serve(honest) as server, client_of(server, authority) as client:
+        assert client.check(CHECK).ready
+
+    assert "authorization" not in server.received[0].headers
+
+
+def test_a_client_certificate_is_shown_when_there_is_one(authority: Authority, tmp_path: Path) -> None:
+    pem = tmp_path / "function.pem"
+    authority.ca.issue_cert("function").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    with authority.serve(honest) as server:
+        server.demand_client_certificate(authority.ca)
+        settings = hook_settings(server.port, authority.pem)
+        bare = HookClient("127.0.0.1", settings, Limits(2.0, 10.0))
+        shown = HookClient("127.0.0.1", replace(settings, client_certificate=pem), Limits(2.0, 10.0))
+        try:
+            failure(lambda: bare.quiesce(QUIESCE))
+            assert shown.quiesce(QUIESCE).state == "held"
+        finally:
+            bare.close()
+            shown.close()
+
+
+def test_an_address_where_nobody_answers_is_an_error_without_an_answer(authority: Authority) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    client = HookClient("127.0.0.1", hook_settings(port, authority.pem), Limits(2.0, 10.0))
+    try:
+        assert failure(lambda: client.quiesce(QUIESCE)).answered is False
+    finally:
+        client.close()
