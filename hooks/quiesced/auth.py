@@ -9,8 +9,9 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Mapping
+from typing import Callable
 
 from quiesced.errors import RequestRefused
 
@@ -31,7 +32,7 @@ class Signed:
     nonce: str
     signature: str = field(repr=False)
 
-    def headers(self) -> Dict[str, str]:
+    def headers(self) -> dict[str, str]:
         """The same as HTTP headers."""
         return {
             "X-Quiesce-Key": self.key_id,
@@ -109,9 +110,7 @@ class _Nonces:
             if nonce in self._forget_at_s:
                 raise _refused("replayed", "this nonce was used before; sign every request afresh")
             if len(self._forget_at_s) >= self._limit:
-                raise _refused(
-                    "replayed", "too many requests to tell replays from new ones; ask again in a few minutes"
-                )
+                raise _refused("replayed", "too many requests to tell replays from new ones; ask again in a few minutes")
             self._forget_at_s[nonce] = self._monotonic() + 2 * WINDOW_S + 1
 
     def _forget(self) -> None:

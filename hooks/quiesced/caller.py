@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from typing import Any, Dict
+from typing import Any
 
 from quiesced import auth
 from quiesced.config import Config
@@ -14,12 +14,12 @@ from quiesced.errors import QuiescedError
 TIMEOUT_S = 30.0
 
 
-class DaemonSilent(QuiescedError):
+class DaemonSilentError(QuiescedError):
     """The daemon of this host gave no usable answer; the message says why."""
 
 
-def ask(config: Config, method: str, path: str, message: Dict[str, object]) -> Dict[str, Any]:
-    """Send one signed request and return the answer. Raises DaemonSilent."""
+def ask(config: Config, method: str, path: str, message: dict[str, object]) -> dict[str, Any]:
+    """Send one signed request and return the answer. Raises DaemonSilentError."""
     body = json.dumps(message).encode() if message else b""
     key_id, secret = next(iter(config.keys.items()))
     headers = {**auth.sign(key_id, secret, method, path, body).headers(), "Content-Type": "application/json"}
@@ -32,11 +32,11 @@ def ask(config: Config, method: str, path: str, message: Dict[str, object]) -> D
         connection.request(method, path, body, headers)
         answer = json.loads(connection.getresponse().read())
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise DaemonSilent(f"no daemon answers at {config.listen.host}:{config.listen.port}: {error}") from error
+        raise DaemonSilentError(f"no daemon answers at {config.listen.host}:{config.listen.port}: {error}") from error
     finally:
         connection.close()
     if "error" in answer:
-        raise DaemonSilent(f"{answer['error']['code']}: {answer['error']['message']}")
+        raise DaemonSilentError(f"{answer['error']['code']}: {answer['error']['message']}")
     return dict(answer)
 
 
@@ -54,4 +54,4 @@ def _insist_on_our_certificate(connected: Any, config: Config) -> None:
     first = config.listen.certificate.read_text(encoding="ascii").partition("-----END CERTIFICATE-----")
     ours = ssl.PEM_cert_to_DER_cert("".join(first[:2]))
     if connected.getpeercert(binary_form=True) != ours:
-        raise DaemonSilent("who answers does not have the configured certificate; restart quiesced after changing it")
+        raise DaemonSilentError("who answers does not have the configured certificate; restart quiesced after changing it")

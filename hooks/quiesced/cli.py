@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Optional
 
 from quiesced import __version__, wiring
 from quiesced.caller import ask
@@ -100,13 +101,13 @@ def _check(given: argparse.Namespace) -> int:
     return 0 if answer.ready else 1
 
 
-def _disks(config: Config) -> List[str]:
+def _disks(config: Config) -> list[str]:
     """Every disk that the instance knows by id, without its partitions."""
     links = sorted(path.name for path in config.disk_by_id_dir.glob(f"{_LINK}disk-*"))
     return [name[len(_LINK) :] for name in links if "-part" not in name]
 
 
-def _lines(answer: CheckAnswer) -> List[str]:
+def _lines(answer: CheckAnswer) -> list[str]:
     rows = [("APPLICATION", "WRITES", "PATH", "DISK")]
     for application in answer.applications:
         rows += [(application.name, p.role, p.path, p.disk_id or "on no known disk") for p in application.paths]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Callable, Optional
 
 from quiesced.errors import ConfigError
 from quiesced.tables import Table
@@ -47,7 +48,7 @@ class ApplicationConfig:
 
     name: str
     engine: str
-    options: Dict[str, object]
+    options: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,17 @@ class Config:
     """Everything that quiesced is told."""
 
     listen: Listen
-    keys: Dict[str, bytes] = field(repr=False)
+    keys: dict[str, bytes] = field(repr=False)
     """Key id to shared secret."""
     limits: AllowedLimits
     disk_by_id_dir: Path
     """Where block devices are found by CBS disk id (/dev/disk/by-id on a CVM: virtio-disk-xxxxxxxx)."""
-    never_freeze: Tuple[Path, ...]
+    never_freeze: tuple[Path, ...]
     state_dir: Path
     """On tmpfs: what is held now, and which leases are over."""
     expedite_freeze: bool
     """Ask the kernel for expedited RCU grace periods while freezing (docs/adr/0005)."""
-    applications: Tuple[ApplicationConfig, ...]
+    applications: tuple[ApplicationConfig, ...]
 
 
 CheckApplication = Callable[[ApplicationConfig, str], Iterable[str]]
@@ -74,7 +75,7 @@ CheckApplication = Callable[[ApplicationConfig, str], Iterable[str]]
 
 def load(path: Path, check_application: CheckApplication = lambda _application, _path: ()) -> Config:
     """Read the file, or raise ConfigError with every problem at once."""
-    problems: List[str] = []
+    problems: list[str] = []
     root = Table(_parse(path), "", problems)
     config = Config(
         listen=_listen(root.table("listen")),
@@ -126,7 +127,7 @@ def _listen(table: Table) -> Listen:
     return listen
 
 
-def _keys(table: Table) -> Dict[str, bytes]:
+def _keys(table: Table) -> dict[str, bytes]:
     names = table.names()
     if not names:
         table.problem("", "must name at least one key: <key id> = <file with the shared secret>")
@@ -168,7 +169,7 @@ def _application(table: Table) -> ApplicationConfig:
     return ApplicationConfig(name, engine, table.rest())
 
 
-def _applications(applications: Tuple[ApplicationConfig, ...], check: CheckApplication) -> Iterable[str]:
+def _applications(applications: tuple[ApplicationConfig, ...], check: CheckApplication) -> Iterable[str]:
     names = [application.name for application in applications]
     for index, application in enumerate(applications):
         if application.name in names[:index]:

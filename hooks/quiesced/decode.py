@@ -6,7 +6,7 @@ import json
 import math
 import re
 from dataclasses import asdict
-from typing import Dict, List, NoReturn, Tuple, Union
+from typing import NoReturn, Union
 
 from quiesced.errors import RequestRefused
 from quiesced.messages import (
@@ -86,7 +86,7 @@ class _Fields:
     def identifier(self, name: str) -> str:
         return _identifier(name, self._take(name))
 
-    def disks(self) -> Tuple[str, ...]:
+    def disks(self) -> tuple[str, ...]:
         value = self._take("disks")
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_DISKS:
             _refuse("disks", f"must be an array of 1 to {MAX_DISKS} disk ids")
@@ -129,7 +129,7 @@ def _refuse(name: str, what: str) -> NoReturn:
     raise RequestRefused(400, "bad_message", f"{name} {what}")
 
 
-def _parse(body: bytes) -> Dict[str, object]:
+def _parse(body: bytes) -> dict[str, object]:
     """Read one JSON object without duplicate names and without the NaN and Infinity that JSON does not have."""
     try:
         read = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -140,7 +140,7 @@ def _parse(body: bytes) -> Dict[str, object]:
     return read
 
 
-def _unique(pairs: List[Tuple[str, object]]) -> Dict[str, object]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name appears twice")

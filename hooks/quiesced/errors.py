@@ -2,6 +2,7 @@
 
 QuiescedError
 ├── ConfigError     the configuration file is wrong; the daemon does not start
+├── DaemonSilentError  the running daemon gave the command line no usable answer
 ├── RequestRefused  a request is refused for its form, with an HTTP status; nothing was changed
 └── Refused         a hold is refused, with a code of hooks/PROTOCOL.md; nothing is held any more
 

@@ -77,9 +77,7 @@ class Filesystems:
         """Observe each filesystem, once per disk that it lies on."""
         seen = [(opened, shows_frozen(self._ioctls, opened.fd)) for opened in self._opened]
         return tuple(
-            FilesystemWitness(opened.where, disk_id, frozen)
-            for opened, frozen in seen
-            for disk_id in opened.target.disk_ids
+            FilesystemWitness(opened.where, disk_id, frozen) for opened, frozen in seen for disk_id in opened.target.disk_ids
         )
 
     def thaw(self, patience_s: float) -> None:

@@ -12,7 +12,7 @@ import logging.handlers
 import queue
 import threading
 from datetime import datetime, timezone
-from typing import Callable, Dict, Optional, TextIO
+from typing import Callable, Optional, TextIO
 
 MAX_LINES = 1000
 _POLL_S = 0.05
@@ -24,7 +24,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line."""
-        line: Dict[str, object] = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,

@@ -6,7 +6,7 @@ Plain dataclasses, because the daemon must run as one pure-Python zipapp on Pyth
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Tuple
+from typing import Optional
 
 PROTOCOL = 1
 
@@ -17,7 +17,7 @@ class CheckRequest:
 
     protocol: int
     run_id: str
-    disks: Tuple[str, ...]
+    disks: tuple[str, ...]
     acquire_limit_s: float
     hold_limit_s: float
 
@@ -30,7 +30,7 @@ class QuiesceRequest:
     lease_id: str
     run_id: str
     prior_holds: int
-    disks: Tuple[str, ...]
+    disks: tuple[str, ...]
     acquire_limit_s: float
     hold_limit_s: float
 
@@ -67,7 +67,7 @@ class Application:
     name: str
     engine: str
     version: str
-    paths: Tuple[WrittenPath, ...]
+    paths: tuple[WrittenPath, ...]
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class CheckAnswer:
     """What a hold would cover, and everything that would refuse it."""
 
     ready: bool
-    refusals: Tuple[Refusal, ...]
-    applications: Tuple[Application, ...]
-    filesystems: Tuple[Filesystem, ...]
+    refusals: tuple[Refusal, ...]
+    applications: tuple[Application, ...]
+    filesystems: tuple[Filesystem, ...]
     holds_of_run: int
     protocol: int = PROTOCOL
 
@@ -101,7 +101,7 @@ class ApplicationWitness:
     session_alive: bool
     lock_shown: bool
     lock_evidence: str
-    position: Dict[str, str]
+    position: dict[str, str]
     durable: bool
     durable_evidence: str
 
@@ -119,8 +119,8 @@ class FilesystemWitness:
 class Witness:
     """Everything observed of a hold at one moment."""
 
-    applications: Tuple[ApplicationWitness, ...]
-    filesystems: Tuple[FilesystemWitness, ...]
+    applications: tuple[ApplicationWitness, ...]
+    filesystems: tuple[FilesystemWitness, ...]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class QuiesceAnswer:
     state: str
     refusal: Optional[Refusal]
     witness: Optional[Witness]
-    steps: Tuple[Step, ...]
+    steps: tuple[Step, ...]
     hold_remaining_s: float
     protocol: int = PROTOCOL
 
@@ -154,7 +154,7 @@ class ReleaseAnswer:
     reason: str
     witness: Optional[Witness]
     held_s: float
-    steps: Tuple[Step, ...]
+    steps: tuple[Step, ...]
     protocol: int = PROTOCOL
 
 

@@ -17,9 +17,7 @@ Reasons = Mapping[str, str]
 """Filesystem, by its device number, to the reason why it may not be frozen."""
 
 
-def reasons(
-    mounts: Sequence[Mount], locate: Callable[[Path], Mount | None], in_use: Sequence[tuple[Path, str]]
-) -> Reasons:
+def reasons(mounts: Sequence[Mount], locate: Callable[[Path], Mount | None], in_use: Sequence[tuple[Path, str]]) -> Reasons:
     """Name every filesystem that may not be frozen.
 
     A filesystem counts as a whole: when one of its mounts is the machine's root, none of its mounts may be frozen.
@@ -43,9 +41,7 @@ def why_not(mount: Mount, never: Reasons) -> str | None:
     return never.get(mount.device)
 
 
-def paths_in_use(
-    config: Config, *, proc: Path = Path("/proc"), sysfs: Path = Path("/sys")
-) -> tuple[tuple[Path, str], ...]:
+def paths_in_use(config: Config, *, proc: Path = Path("/proc"), sysfs: Path = Path("/sys")) -> tuple[tuple[Path, str], ...]:
     """List what the daemon, its owner and the kernel need while something is frozen."""
     return (
         *_named("the daemon's code", _code_paths(proc)),

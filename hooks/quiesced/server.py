@@ -9,7 +9,8 @@ import json
 import logging
 import ssl
 import time
-from typing import Any, Callable, Dict, Iterable, List, Protocol, Tuple
+from collections.abc import Iterable
+from typing import Any, Callable, Protocol
 
 from cheroot import wsgi
 from cheroot.server import HTTPConnection
@@ -50,8 +51,8 @@ _REASONS = {
 
 log = logging.getLogger(__name__)
 
-Environ = Dict[str, Any]
-StartResponse = Callable[[str, List[Tuple[str, str]]], object]
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 class Keeper(Protocol):
@@ -75,7 +76,7 @@ class App:
 
     def __init__(self, keeper: Keeper, gate: Gate) -> None:
         self._gate = gate
-        self._routes: Dict[str, Tuple[str, Callable[[bytes], decode.Answer]]] = {
+        self._routes: dict[str, tuple[str, Callable[[bytes], decode.Answer]]] = {
             "/v1/check": ("POST", lambda body: keeper.check(decode.check_request(body))),
             "/v1/quiesce": ("POST", lambda body: keeper.quiesce(decode.quiesce_request(body))),
             "/v1/release": ("POST", lambda body: keeper.release(decode.release_request(body))),
@@ -93,7 +94,7 @@ class App:
         _log_request(environ, status, code, time.monotonic() - started_s)
         return [body]
 
-    def _respond(self, environ: Environ) -> Tuple[int, str, bytes]:
+    def _respond(self, environ: Environ) -> tuple[int, str, bytes]:
         try:
             return 200, "", self._answer(environ)
         except RequestRefused as error:
@@ -144,14 +145,14 @@ class HookServer:
         self._server.stop()
 
 
-class _Server(wsgi.Server):  # type: ignore[misc]
+class _Server(wsgi.Server):
     """Cheroot's server, with its messages in our log instead of on standard error."""
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         log.log(level, "%s", msg, exc_info=traceback)
 
 
-class _Tls(BuiltinSSLAdapter):  # type: ignore[misc]
+class _Tls(BuiltinSSLAdapter):
     """TLS 1.2 or newer, with a handshake in the worker's thread.
 
     Cheroot shakes hands in the thread that accepts, where one caller that connects and says nothing keeps everybody
@@ -165,11 +166,11 @@ class _Tls(BuiltinSSLAdapter):  # type: ignore[misc]
             self.context.load_verify_locations(cafile=str(listen.client_ca))
             self.context.verify_mode = ssl.CERT_REQUIRED
 
-    def wrap(self, sock: Any) -> Tuple[ssl.SSLSocket, Dict[str, str]]:
+    def wrap(self, sock: Any) -> tuple[ssl.SSLSocket, dict[str, str]]:
         return self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), {}
 
 
-class _Connection(HTTPConnection):  # type: ignore[misc]
+class _Connection(HTTPConnection):
     """A connection that shakes hands before its first request."""
 
     _greeted = False
@@ -183,7 +184,7 @@ class _Connection(HTTPConnection):  # type: ignore[misc]
                 log.info("a TLS handshake failed", extra={"remote": self.remote_addr, "reason": str(error)})
                 return False
             self._greeted = True
-        return bool(super().communicate())
+        return bool(super().communicate())  # type: ignore[no-untyped-call]
 
 
 def _insist_on_method(method: str, expected: str) -> None:

@@ -116,9 +116,7 @@ class LinuxSurveyor:
             yield Refusal("unsafe_mount", f"{mount.mount_point} may not be frozen: {why}")
         elif elsewhere:
             others = ", ".join(elsewhere)
-            yield Refusal(
-                "unsafe_mount", f"{mount.mount_point} also lies on {others}; ask for all of its disks together"
-            )
+            yield Refusal("unsafe_mount", f"{mount.mount_point} also lies on {others}; ask for all of its disks together")
         elif self._reachable(same) is None:
             yield Refusal("unsafe_mount", f"{mount.mount_point} cannot be reached: another mount covers it")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, TypeVar
+from typing import Optional, TypeVar
 
 _T = TypeVar("_T")
 
@@ -12,11 +12,11 @@ _T = TypeVar("_T")
 class Table:
     """One table of a TOML file. What is not taken by ``close`` is a key that nobody knows."""
 
-    def __init__(self, content: object, path: str, problems: List[str]) -> None:
+    def __init__(self, content: object, path: str, problems: list[str]) -> None:
         """Read ``content``; ``path`` names the table in messages, and ``problems`` collects them."""
         self._path = path
         self._problems = problems
-        self._content: Dict[str, object] = dict(content) if isinstance(content, dict) else {}
+        self._content: dict[str, object] = dict(content) if isinstance(content, dict) else {}
         if not isinstance(content, dict):
             self.problem("", "must be a table")
 
@@ -25,7 +25,7 @@ class Table:
         name = ".".join(part for part in (self._path, key) if part)
         self._problems.append(f"{name}: {what}" if name else what)
 
-    def names(self) -> Tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """Names of the keys that were not taken yet."""
         return tuple(self._content)
 
@@ -36,7 +36,7 @@ class Table:
             self.problem(key, "is missing")
         return Table(self._content.pop(key, {}), path, self._problems)
 
-    def tables(self, key: str) -> Tuple[Table, ...]:
+    def tables(self, key: str) -> tuple[Table, ...]:
         """Take an array of tables; absent is empty."""
         found = self._content.pop(key, [])
         if not isinstance(found, list):
@@ -62,7 +62,7 @@ class Table:
         """Take an absolute path that need not be there."""
         return self.path(key) if key in self._content else None
 
-    def paths(self, key: str) -> Tuple[Path, ...]:
+    def paths(self, key: str) -> tuple[Path, ...]:
         """Take an array of absolute paths; absent is empty."""
         found = self._content.pop(key, [])
         if isinstance(found, list) and all(isinstance(item, str) and Path(item).is_absolute() for item in found):
@@ -90,7 +90,7 @@ class Table:
         value = self._take(key, default)
         return value if isinstance(value, bool) else self._wrong(key, value, "must be true or false", default)
 
-    def rest(self) -> Dict[str, object]:
+    def rest(self) -> dict[str, object]:
         """Take everything that is left."""
         left, self._content = self._content, {}
         return left

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Tuple
 
 from quiesced import __version__
 from quiesced.auth import Gate
@@ -21,7 +20,7 @@ from quiesced.server import App, HookServer
 log = logging.getLogger(__name__)
 
 
-def configured(path: Path) -> Tuple[Config, Tuple[Quiescer, ...]]:
+def configured(path: Path) -> tuple[Config, tuple[Quiescer, ...]]:
     """Read the configuration and build its applications' quiescers. Raises ConfigError."""
     config = load(path, registry.problems)
     return config, tuple(registry.build(application) for application in config.applications)

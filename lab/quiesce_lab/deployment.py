@@ -61,11 +61,11 @@ def lay_out(machine: Machine, site: Site, policies: str, name: str = "function")
     return code
 
 
-def deploy(machine: Machine, site: Site, shared: Secrets, policies: str) -> Function:
-    """Deploy the function into the lab, with this Python's packages as its layer."""
+def deploy(machine: Machine, site: Site, shared: Secrets, policies: str, more: Mapping[str, str]) -> Function:
+    """Deploy the function into the lab, with this Python's packages as its layer and ``more`` variables."""
     return Function(
         code_dir=lay_out(machine, site, policies),
-        environment=variables(site, shared),
+        environment={**variables(site, shared), **more},
         packages=(Path(sysconfig.get_paths()["purelib"]),),
         secret_id=site.secret_id,
         secret_key=site.secret_key,

@@ -24,7 +24,7 @@ class DirBlocks:
         self._disks = machine.directory("disks")
         self._snapshots = machine.directory("snapshots")
 
-    def create(self, disk_id: str, size_gib: int, *, from_snapshot: str | None = None) -> None:  # noqa: ARG002 - see class
+    def create(self, disk_id: str, size_gib: int, *, from_snapshot: str | None = None) -> None:
         """Make a disk, empty or as a copy of a snapshot. Raises LabError."""
         disk = self._disks / disk_id
         if disk.exists():

@@ -65,7 +65,7 @@ class Host:
 
     def verify(self, snapshots: Mapping[str, str]) -> Verdict:
         """Restore a set (disk id to snapshot id) onto new disks, start a second server, and compare with the ledger."""
-        window = Window.around(_calls(self.site, set(snapshots.values())))
+        window = Window.around(calls_of(self.site, set(snapshots.values())))
         return verifier.judge(self.load.writes, self._restored(snapshots), window)
 
     def _restored(self, snapshots: Mapping[str, str]) -> Restored:
@@ -118,7 +118,7 @@ def _add_disk(site: Site, instance: Instance, path: str, disk_id: str, fs: str) 
     return instance.mount(disk_id, path)
 
 
-def _calls(site: Site, snapshot_ids: set[str]) -> list[tuple[float, float, float]]:
+def calls_of(site: Site, snapshot_ids: set[str]) -> list[tuple[float, float, float]]:
     """When each call arrived, began to cut, and was answered. A call whose answer was lost ended at its cut."""
     calls = [call for call in site.cloud.record.of("CreateSnapshot") if call.snapshot_id in snapshot_ids]
     return [_times(call) for call in calls]

@@ -10,6 +10,7 @@ SECTOR_BYTES = 4096
 """The same for every device: xfs takes direct I/O on a file with shared blocks in whole blocks only, so the kernel would
 give a clone another sector size than its origin had, and a filesystem made for smaller sectors would not mount."""
 
+
 def attach(image: Path) -> Path:
     """Attach an image with direct I/O, so that the host's page cache is no second disk cache. Raises LabError."""
     options = ("--find", "--show", "--nooverlap", "--direct-io=on", f"--sector-size={SECTOR_BYTES}")

@@ -5,9 +5,11 @@ It never reads /etc/mysql and never meets the distribution's service: Debian's m
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,9 +112,7 @@ class MariaDB:
 
     def connect(self, *, connect_timeout_s: float = 10.0) -> Session:
         """Open a session as root over the socket, with autocommit. Raises pymysql.err.MySQLError."""
-        return pymysql.connect(
-            unix_socket=str(self.socket), user="root", autocommit=True, connect_timeout=connect_timeout_s
-        )
+        return pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True, connect_timeout=connect_timeout_s)
 
     def last_log_lines(self, count: int) -> tuple[str, ...]:
         """Last lines of the server's error log."""
@@ -121,6 +121,10 @@ class MariaDB:
         return tuple(self.error_log.read_text(errors="replace").splitlines()[-count:])
 
     def _answers(self) -> bool:
+        # A bare socket first: a driver that fails to connect leaves its own to the garbage collector.
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+            if probe.connect_ex(str(self.socket)) != 0:
+                return False
         try:
             self.connect(connect_timeout_s=2.0).close()
         except pymysql.err.MySQLError:

@@ -53,9 +53,7 @@ def main() -> None:
     parser.add_argument("--writers", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True, help="rows a second over all writers; 0: no limit")
     given = parser.parse_args()
-    writers.serve(
-        lambda: SqliteSink(given.database), (sqlite3.Error,), given.ledger, count=given.writers, rate=given.rate
-    )
+    writers.serve(lambda: SqliteSink(given.database), (sqlite3.Error,), given.ledger, count=given.writers, rate=given.rate)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,18 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(state_dir: Path, *, disks: int = 1, fs: str = "ext4", **policy: str) -> Iterator[Stage]:
-    """Bring everything up, with the writers not yet started; everything is gone afterwards."""
+def stage(
+    state_dir: Path,
+    *,
+    disks: int = 1,
+    fs: str = "ext4",
+    variables: Mapping[str, str] | None = None,
+    policy: Mapping[str, str] | None = None,
+) -> Iterator[Stage]:
+    """Bring everything up, with the writers not yet started; everything is gone afterwards.
+
+    ``variables`` are added to the function's own, ``policy`` holds TOML values for its one policy.
+    """
     with Machine(state_dir) as machine, Site(machine) as site:
         site.cloud.settings.snapshot_seconds = SNAPSHOT_SECONDS
         site.cloud.world.add_instance(RESTORE_INSTANCE, RESTORE_ADDRESS)
@@ -55,6 +65,8 @@ def stage(state_dir: Path, *, disks: int = 1, fs: str = "ext4", **policy: str) -
         shared = Secrets()
         hook = daemon.install(host, shared)
         hook.start()
-        function = deployment.deploy(machine, site, shared, deployment.policy_text(INSTANCE, **policy))
+        function = deployment.deploy(
+            machine, site, shared, deployment.policy_text(INSTANCE, **(policy or {})), variables or {}
+        )
         yield Stage(site, host, hook, function, shared)
         host.load.stop()

@@ -91,9 +91,7 @@ def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, iss
 def is_genuine(certificate: Certificate, key: SigningKey) -> bool:
     """Whether this key signed exactly this content."""
     unsigned = msgspec.structs.replace(certificate, signature="")
-    return certificate.key_id == key.key_id and hmac.compare_digest(
-        key.sign(_canonical(unsigned)), certificate.signature
-    )
+    return certificate.key_id == key.key_id and hmac.compare_digest(key.sign(_canonical(unsigned)), certificate.signature)
 
 
 def _canonical(certificate: Certificate) -> bytes:
@@ -114,8 +112,7 @@ def recorded_level(plan: TargetPlan, found: Mapping[str, Snapshot], key: Signing
     for level in Level:
         expected = seal(plan, level, ids, key)
         if all(
-            s.tags.get(TAG_LEVEL) == level.word
-            and hmac.compare_digest(s.tags.get(TAG_SEAL, "").encode(), expected.encode())
+            s.tags.get(TAG_LEVEL) == level.word and hmac.compare_digest(s.tags.get(TAG_SEAL, "").encode(), expected.encode())
             for s in found.values()
         ):
             return level

@@ -39,9 +39,7 @@ def handle(event: object, context: Mapping[str, object], env: Mapping[str, str],
     return _http(HTTP_STATUS[report.status], body_of(report)) if is_http else msgspec.to_builtins(body_of(report))
 
 
-def _run(
-    event: object, context: Mapping[str, object], env: Mapping[str, str], stdout: TextIO, started_s: float
-) -> Report:
+def _run(event: object, context: Mapping[str, object], env: Mapping[str, str], stdout: TextIO, started_s: float) -> Report:
     settings = Settings.from_env(env)
     log = JsonLog(stdout, common=_common(context), hidden=settings.secrets)
     asked = request.parse(event, context, settings, datetime.now(timezone.utc))

@@ -132,9 +132,7 @@ def _name(request: Request, policy: Policy, disk_id: str) -> SnapshotName:
     return SnapshotName(policy.name_prefix or request.policy, request.run_id, disk_id)
 
 
-def _plan(
-    request: Request, policy: Policy, instance: Instance, names: dict[str, SnapshotName], now: datetime
-) -> TargetPlan:
+def _plan(request: Request, policy: Policy, instance: Instance, names: dict[str, SnapshotName], now: datetime) -> TargetPlan:
     expires_at = None
     if policy.expire_after_days is not None:
         expiry = now.astimezone(timezone.utc) + timedelta(days=policy.expire_after_days) + EXPIRY_MARGIN

@@ -50,9 +50,7 @@ def protect(plan: TargetPlan, world: World) -> Outcome:
     return Outcome(plan, judge(plan, journal.facts), journal.entries)
 
 
-def _look_up_and_prepare(
-    plan: TargetPlan, world: World, journal: facts.Journal, checked: holds.CheckAnswer | None
-) -> bool:
+def _look_up_and_prepare(plan: TargetPlan, world: World, journal: facts.Journal, checked: holds.CheckAnswer | None) -> bool:
     """Adopt what an earlier delivery made, or make ready to create; False when nothing is to be created.
 
     The look-up comes after the check on purpose: a hold of this run that the check did not count yet is refused later

@@ -152,9 +152,7 @@ def _verify(call: _HttpCall, idempotency_key: str, secret: bytes | None, now: da
         raise RequestError(f"X-Quiesce-Timestamp is more than {CLOCK_TOLERANCE_S} s from our clock", status=401)
     expected = sign(secret, timestamp, idempotency_key, call.body)
     if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
-        raise RequestError(
-            "X-Quiesce-Signature does not match: check the key, and sign the very bytes sent", status=401
-        )
+        raise RequestError("X-Quiesce-Signature does not match: check the key, and sign the very bytes sent", status=401)
     return signature
 
 

@@ -10,9 +10,7 @@ def steps_of(plan: TargetPlan, entries: tuple[facts.Timed, ...]) -> list[dict[st
     """Flat log fields, one mapping per step, in order; ``since_start_ms`` counts from the first fact of the target."""
     start_s = entries[0].at_s if entries else 0.0
     head = {"run_id": plan.run_id, "policy": plan.policy, "instance_id": plan.instance_id}
-    return [
-        {**head, "since_start_ms": round((entry.at_s - start_s) * 1000, 3), **_fields(entry.fact)} for entry in entries
-    ]
+    return [{**head, "since_start_ms": round((entry.at_s - start_s) * 1000, 3), **_fields(entry.fact)} for entry in entries]
 
 
 def _fields(fact: facts.Fact) -> dict[str, object]:
@@ -26,7 +24,13 @@ def _fields(fact: facts.Fact) -> dict[str, object]:
             return {"step": asked, "lease_id": lease_id}
         case facts.QuiesceAnswered(answer):
             refused = f"{answer.refusal.code}: {answer.refusal.message}" if answer.refusal else ""
-            return {"step": "quiesce", "lease_id": answer.lease_id, "outcome": answer.state, "reason": refused, **_hook_steps(answer.steps)}
+            return {
+                "step": "quiesce",
+                "lease_id": answer.lease_id,
+                "outcome": answer.state,
+                "reason": refused,
+                **_hook_steps(answer.steps),
+            }
         case facts.Released(answer):
             return {
                 "step": "release",

@@ -113,9 +113,7 @@ class Lab:
 
     def client(self, service: str, *, region: str = REGION, version: str = "", **settings: Any) -> CommonClient:
         """Return the SDK's common client; it is closed with the cloud."""
-        client = CommonClient(
-            service, version or VERSIONS[service], self.credential(), region, self.profile(**settings)
-        )
+        client = CommonClient(service, version or VERSIONS[service], self.credential(), region, self.profile(**settings))
         self._close_later(client)
         return client
 

@@ -105,9 +105,7 @@ def test_a_client_token_makes_creating_disks_idempotent(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("params", "code"),
     [
-        pytest.param(
-            {"DiskSize": 10, "Placement": {"Zone": "ap-tokyo-1"}}, "InvalidParameterValue", id="zone elsewhere"
-        ),
+        pytest.param({"DiskSize": 10, "Placement": {"Zone": "ap-tokyo-1"}}, "InvalidParameterValue", id="zone elsewhere"),
         pytest.param({"DiskSize": 10, "Placement": {"ProjectId": 1}}, "MissingParameter", id="no zone"),
         pytest.param({"DiskSize": 10, "DiskType": "FLOPPY"}, "InvalidParameterValue", id="type"),
         pytest.param({"DiskSize": 10, "DiskCount": 51}, "InvalidParameterValue", id="51 disks"),

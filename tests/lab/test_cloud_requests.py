@@ -88,9 +88,7 @@ def test_the_sdks_own_clients_read_the_answers(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("service", "action", "params", "code"),
     [
-        pytest.param(
-            "cbs", "CreateSnapshot", {"DiskId": "disk-a", "Name": "x"}, "UnknownParameter", id="unknown field"
-        ),
+        pytest.param("cbs", "CreateSnapshot", {"DiskId": "disk-a", "Name": "x"}, "UnknownParameter", id="unknown field"),
         pytest.param("cbs", "CreateSnapshot", {"DiskId": "disk-a", "diskid": "x"}, "UnknownParameter", id="spelling"),
         pytest.param(
             "cbs",

@@ -31,8 +31,7 @@ def test_the_documented_example_gives_the_documented_signature() -> None:
 
     assert hashlib.sha256(body).hexdigest() == "35e9c5b0e3ae67532d3c9f17ead6c90222632e5b1ff7f6e89887f1398934f064"
     assert (
-        hashlib.sha256(canonical.encode()).hexdigest()
-        == "5ffe6a04c0664d6b969fab9a13bdab201d63ee709638e2749d62a09ca18d7031"
+        hashlib.sha256(canonical.encode()).hexdigest() == "5ffe6a04c0664d6b969fab9a13bdab201d63ee709638e2749d62a09ca18d7031"
     )
     assert (
         tc3.sign("Gu5t9xGARNpq86cd98joQYCN3EXAMPLE", date="2019-02-25", service="cvm", text=text)
@@ -76,9 +75,7 @@ def test_the_sdk_signs_as_the_cloud_expects(lab: Lab) -> None:
             id="host not signed",
         ),
         pytest.param({"headers": {"Content-Type": "text/plain"}}, "AuthFailure.SignatureFailure", id="type changed"),
-        pytest.param(
-            {"headers": {"Host": "cbs.tencentcloudapi.com"}}, "AuthFailure.SignatureFailure", id="host changed"
-        ),
+        pytest.param({"headers": {"Host": "cbs.tencentcloudapi.com"}}, "AuthFailure.SignatureFailure", id="host changed"),
         pytest.param({"headers": {"X-TC-Timestamp": None}}, "MissingParameter", id="no timestamp"),
         pytest.param({"service": "cvm"}, "InvalidAction", id="signed for another service"),
         pytest.param({"service": "scf"}, "InvalidAction", id="signed for a service that is not there"),

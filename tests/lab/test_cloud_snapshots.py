@@ -278,9 +278,7 @@ def test_more_than_20_calls_a_second_are_refused_and_not_carried_out(lab: Lab) -
     assert lab.snapshot("disk-a")
 
 
-@pytest.mark.parametrize(
-    ("service", "action", "limit"), [("cbs", "DescribeDisks", 20), ("cvm", "DescribeInstances", 40)]
-)
+@pytest.mark.parametrize(("service", "action", "limit"), [("cbs", "DescribeDisks", 20), ("cvm", "DescribeInstances", 40)])
 def test_the_documented_limits_hold(lab: Lab, service: str, action: str, limit: int) -> None:
     with ThreadPoolExecutor(8) as pool:
         codes = list(pool.map(lambda _: lab.raw(action=action, service=service).code, range(limit + 15)))

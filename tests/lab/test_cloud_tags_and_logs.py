@@ -156,9 +156,7 @@ def search(lab: Lab, query: str, **params: Any) -> list[dict[str, str]]:
 
 def test_uploaded_lines_are_found_by_word_and_by_key(lab: Lab) -> None:
     now_ms = int(time.time() * 1000)
-    assert (
-        upload(lab, group(log(now_ms, run="r1", level="application"), log(now_ms + 1, run="r2", level="crash"))) == ""
-    )
+    assert upload(lab, group(log(now_ms, run="r1", level="application"), log(now_ms + 1, run="r2", level="crash"))) == ""
     assert search(lab, "*") == [], "not searchable at once"
     lab.clock.passed_s += 1
 

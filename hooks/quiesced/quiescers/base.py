@@ -7,7 +7,7 @@ keeper registers, arms the guardian with, and only then calls.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, Protocol, Tuple
+from typing import Callable, Protocol
 
 from quiesced.messages import ApplicationWitness, Refusal
 
@@ -17,8 +17,8 @@ class Report:
     """What ``check`` found: ``paths`` are (role, absolute path) pairs that the application writes."""
 
     version: str
-    paths: Tuple[Tuple[str, str], ...]
-    refusals: Tuple[Refusal, ...]
+    paths: tuple[tuple[str, str], ...]
+    refusals: tuple[Refusal, ...]
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Hold(Protocol):
 
     name: str
     """The application's name in the daemon's configuration."""
-    leftover: Dict[str, object]
+    leftover: dict[str, object]
     """JSON-able: all that ``heal`` of the same engine needs after the daemon died in the middle."""
 
-    def sockets(self) -> Tuple[int, ...]:
+    def sockets(self) -> tuple[int, ...]:
         """File descriptors whose shutdown ends the hold; the guardian keeps duplicates of them."""
 
     def quiesce(self, budget: Budget) -> None:
@@ -62,11 +62,11 @@ class Quiescer(Protocol):
     def check(self) -> Report:
         """Look, and change nothing."""
 
-    def prepare(self, budget: Budget, register: Callable[[Dict[str, object]], None]) -> Hold:
+    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> Hold:
         """Guard, connect and pre-flush; hold nothing. Raises Refused.
 
         ``register`` stores what ``heal`` would need; it is called before any setting is changed.
         """
 
-    def heal(self, leftover: Dict[str, object]) -> None:
+    def heal(self, leftover: dict[str, object]) -> None:
         """Undo what an earlier daemon left behind. Idempotent; never raises."""

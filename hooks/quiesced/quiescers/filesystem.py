@@ -60,7 +60,7 @@ class FilesystemQuiescer:
             ),
         )
 
-    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> FilesystemHold:  # noqa: ARG002 - nothing here takes time or has to be undone
+    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> FilesystemHold:
         """Open every path. Raises Refused(application_unreachable)."""
         files: list[HeldPath] = []
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Optional
 
 from quiesced.errors import Refused
 from quiesced.messages import Refusal
@@ -60,14 +60,14 @@ class MysqlQuiescer:
         finally:
             control.close()
 
-    def _refusals(self, control: Session, flavor: Flavor) -> Tuple[Refusal, ...]:
+    def _refusals(self, control: Session, flavor: Flavor) -> tuple[Refusal, ...]:
         lacking = missing_grants(control, flavor, self.name, mysql_redo.setting(control))
         if lacking:
             return (lacking,)
         fail_at_once(control, flavor)
         return guard(control, flavor, self._options, self.name)
 
-    def prepare(self, budget: Budget, register: Callable[[Dict[str, object]], None]) -> MysqlHold:
+    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> MysqlHold:
         """Guard, connect, set innodb_flush_log_at_trx_commit to 1 and bring the redo log to disk once."""
         control = connect(self._options, self.name)
         hold: Optional[MysqlHold] = None
@@ -88,7 +88,7 @@ class MysqlQuiescer:
             raise Refused(refusal.code, refusal.message)
         # Its reads wait for the lock: as long as the watchdog allows, and a bit longer.
         lock = connect(self._options, self.name, read_timeout_s=budget.acquire_left_s() + STATEMENT_TIMEOUT_S)
-        leftover: Dict[str, object] = {
+        leftover: dict[str, object] = {
             "server": control.server_process(),
             "sessions": [lock.id, control.id],
             "flush_log_at_trx_commit": mysql_redo.setting(control),
@@ -105,7 +105,7 @@ class MysqlQuiescer:
         except Refused as error:
             raise Refused(error.code, f"{self.name}: {error}") from error
 
-    def heal(self, leftover: Dict[str, object]) -> None:
+    def heal(self, leftover: dict[str, object]) -> None:
         """End the sessions that an earlier daemon left and restore its setting, on the same server process only."""
         control = self._reconnect()
         if control is None:
@@ -133,7 +133,7 @@ class MysqlQuiescer:
                     return None
             self._sleep(_HEAL_PAUSE_S)
 
-    def _end_sessions(self, control: Session, leftover: Dict[str, object]) -> None:
+    def _end_sessions(self, control: Session, leftover: dict[str, object]) -> None:
         ids = leftover.get("sessions")
         for session_id in ids if isinstance(ids, list) else []:
             query = "SELECT user FROM information_schema.processlist WHERE id = %s"

@@ -6,8 +6,9 @@ Killing the lock request later does not undo the stall (facts: MySQL manual, FLU
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Collection, FrozenSet, Iterator, Optional, Tuple
+from typing import Optional
 
 from quiesced.messages import Refusal
 from quiesced.quiescers.mysql_lock import backup_is_refused, commit_is_refused, mysql_lists_locks
@@ -59,13 +60,16 @@ class Process:
         return f'{who} has run "{head}" for {self.elapsed_s} s' if head else f"{who} idle for {self.elapsed_s} s"
 
 
-def processes(control: Session, query: str = _PROCESSES) -> Tuple[Process, ...]:
+def processes(control: Session, query: str = _PROCESSES) -> tuple[Process, ...]:
     """List the sessions of the server, but for the one that asks. Needs PROCESS to see them all."""
-    listed = (Process(*row[:4], int(row[4] or 0), *row[5:]) for row in control.rows(query))
+    rows = control.rows(query)
+    listed = (
+        Process(id_, who, host, command, int(age or 0), state, info) for id_, who, host, command, age, state, info in rows
+    )
     return tuple(process for process in listed if process.id != control.id)
 
 
-def guard(control: Session, flavor: Flavor, options: Options, name: str) -> Tuple[Refusal, ...]:
+def guard(control: Session, flavor: Flavor, options: Options, name: str) -> tuple[Refusal, ...]:
     """Say what stands in the way of a lock, in words that name it. Raises what LOST names."""
     found = [f"{words}; wait for it or end it, then run again" for words in _in_the_way(control, options)]
     lock = _foreign_lock(control, flavor)
@@ -80,7 +84,8 @@ def _in_the_way(control: Session, options: Options) -> Iterator[str]:
             yield str(process)
     for process in processes(control, _TRANSACTIONS):
         if process.elapsed_s >= options.idle_transaction_s:
-            yield f"session {process.id} ({process.user}@{process.host}) has kept a transaction open for {process.elapsed_s} s"
+            who = f"session {process.id} ({process.user}@{process.host})"
+            yield f"{who} has kept a transaction open for {process.elapsed_s} s"
 
 
 def _stands(process: Process, long_statement_s: float) -> bool:
@@ -93,11 +98,7 @@ def _foreign_lock(control: Session, flavor: Flavor) -> str:
     if flavor.mariadb:
         if commit_is_refused(control):
             return "another session holds a global read lock, or a backup blocks commits; let it end, then run again"
-        return (
-            "another backup is under way (BACKUP STAGE); let it end, then run again"
-            if backup_is_refused(control)
-            else ""
-        )
+        return "another backup is under way (BACKUP STAGE); let it end, then run again" if backup_is_refused(control) else ""
     if not mysql_lists_locks(control):
         return ""  # refused already, for want of a witness
     holders = [str(row[0]) for row in control.rows(_OTHER_LOCKS, control.id)]
@@ -120,8 +121,8 @@ def _age(process: Process) -> int:
 
 
 _GRANTS = "SELECT privilege_type FROM information_schema.user_privileges WHERE grantee = %s"
-_Need = Tuple[FrozenSet[str], str]
-_ALWAYS: Tuple[_Need, ...] = ((frozenset({"RELOAD"}), "RELOAD"), (frozenset({"PROCESS"}), "PROCESS"))
+_Need = tuple[frozenset[str], str]
+_ALWAYS: tuple[_Need, ...] = ((frozenset({"RELOAD"}), "RELOAD"), (frozenset({"PROCESS"}), "PROCESS"))
 _POSITION_MARIADB: _Need = (frozenset({"BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"}), "BINLOG MONITOR")
 _POSITION_MYSQL: _Need = (frozenset({"REPLICATION CLIENT", "SUPER"}), "REPLICATION CLIENT")
 _SETTING_MARIADB: _Need = (frozenset({"SUPER"}), "SUPER")
@@ -138,9 +139,7 @@ def missing_grants(control: Session, flavor: Flavor, name: str, flush_log: int) 
     lacking = [word for accepted, word in _needs(flavor, flush_log) if not accepted & held]
     if lacking:
         grant = f"GRANT {', '.join(lacking)} ON *.* TO '{user}'@'{host}'"
-        why = (
-            f" (innodb_flush_log_at_trx_commit is {flush_log} and has to be 1 during a hold)" if flush_log != 1 else ""
-        )
+        why = f" (innodb_flush_log_at_trx_commit is {flush_log} and has to be 1 during a hold)" if flush_log != 1 else ""
         return Refusal("application_unreachable", f"{name}: the user lacks what a hold needs{why}; run {grant}")
     if not flavor.mariadb and not mysql_lists_locks(control):
         return Refusal(

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 from dataclasses import dataclass
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Optional
 
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness
@@ -37,7 +37,7 @@ class Parts:
 class MysqlHold:
     """See base.Hold."""
 
-    def __init__(self, name: str, options: Options, parts: Parts, leftover: Dict[str, object]) -> None:
+    def __init__(self, name: str, options: Options, parts: Parts, leftover: dict[str, object]) -> None:
         self.name = name
         self.leftover = leftover
         self._options = options
@@ -45,7 +45,7 @@ class MysqlHold:
         self._redo: Optional[mysql_redo.Redo] = None
         self._released = False
 
-    def sockets(self) -> Tuple[int, ...]:
+    def sockets(self) -> tuple[int, ...]:
         """See base.Hold."""
         return (self._parts.lock.socket.fileno(),)
 
@@ -99,7 +99,7 @@ class MysqlHold:
             durable_evidence=str(self._redo or "the redo log was not seen on disk"),
         )
 
-    def _look_at_lock(self) -> Tuple[bool, str]:
+    def _look_at_lock(self) -> tuple[bool, str]:
         view = self._parts.view
         try:
             shown = view.shows(self._parts.control, self._parts.lock.id)
@@ -107,7 +107,7 @@ class MysqlHold:
             return False, f"the server could not be asked: {error}"
         return shown, view.evidence if shown else "the lock is not in force: not true that " + view.evidence
 
-    def _position(self) -> Dict[str, str]:
+    def _position(self) -> dict[str, str]:
         try:
             return position(self._parts.control, self._parts.flavor)
         except LOST:
@@ -156,7 +156,7 @@ class _Watchdog:
         self._end()
 
 
-def position(control: Session, flavor: Flavor) -> Dict[str, str]:
+def position(control: Session, flavor: Flavor) -> dict[str, str]:
     """Read the replication position; without a binary log, counters of changed rows. Raises what LOST names."""
     renamed = not flavor.mariadb and flavor.number >= (8, 2)
     rows = control.rows("SHOW BINARY LOG STATUS" if renamed else "SHOW MASTER STATUS")
@@ -174,7 +174,7 @@ def _gtid(control: Session, flavor: Flavor) -> str:
     return str(control.value(f"SELECT {variable}")).replace("\n", "")
 
 
-def undo_setting(options: Options, control: Session, leftover: Dict[str, object], name: str) -> None:
+def undo_setting(options: Options, control: Session, leftover: dict[str, object], name: str) -> None:
     """Restore innodb_flush_log_at_trx_commit over this session, or over a new one when it is gone. Never raises."""
     prior = leftover.get("flush_log_at_trx_commit")
     if not isinstance(prior, int) or prior == 1:

@@ -10,26 +10,25 @@ MariaDB 10.11; BACKUP STAGE START, in contrast, is compatible with that lock and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Tuple
+from typing import Protocol
 
 from quiesced.quiescers.mysql_session import LOST, Flavor, Session
 
 LOCK_WAIT_TIMEOUT = 1205
 _INSTRUMENT = (
-    "SELECT COUNT(*) FROM performance_schema.setup_instruments "
-    "WHERE name = 'wait/lock/metadata/sql/mdl' AND enabled = 'YES'"
+    "SELECT COUNT(*) FROM performance_schema.setup_instruments WHERE name = 'wait/lock/metadata/sql/mdl' AND enabled = 'YES'"
 )
 _PLUGIN = (
-    "SELECT COUNT(*) FROM information_schema.plugins "
-    "WHERE plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE'"
+    "SELECT COUNT(*) FROM information_schema.plugins WHERE plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE'"
 )
 
 
 class LockView(Protocol):
     """One way in which a server shows the lock."""
 
-    evidence: str
-    """What is true when ``shows`` is, in words."""
+    @property
+    def evidence(self) -> str:
+        """What is true when ``shows`` is, in words."""
 
     def shows(self, control: Session, lock_session_id: int) -> bool:
         """Ask whether the lock is in force. Raises what LOST names."""
@@ -68,7 +67,7 @@ MYSQL_VIEW = ListedLock(
     2,
     "performance_schema.metadata_locks lists GLOBAL and COMMIT as granted to the session",
 )
-_MARIADB_VIEWS: Tuple[Tuple[str, ListedLock], ...] = (
+_MARIADB_VIEWS: tuple[tuple[str, ListedLock], ...] = (
     (
         _INSTRUMENT,
         ListedLock(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
 
 from quiesced.messages import Refusal
 from quiesced.quiescers.mysql_session import LOST, Session
@@ -26,15 +26,15 @@ _TABLESPACES = (
     "SELECT path FROM information_schema.innodb_datafiles WHERE path LIKE '/%'",  # MySQL
 )
 
-Paths = Tuple[Tuple[str, str], ...]
+Paths = tuple[tuple[str, str], ...]
 
 
-def written_paths(control: Session, name: str) -> Tuple[Paths, Tuple[Refusal, ...]]:
+def written_paths(control: Session, name: str) -> tuple[Paths, tuple[Refusal, ...]]:
     """Return (role, absolute path) pairs, and a refusal when they cannot all be known. Raises what LOST names."""
     variables = control.named("SHOW GLOBAL VARIABLES")
     datadir = Path(variables["datadir"])
     found = [*_configured(variables, datadir), *_tablespaces(control)]
-    refusals: Tuple[Refusal, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     try:
         found.extend(_links(datadir))
     except OSError as error:
@@ -42,7 +42,7 @@ def written_paths(control: Session, name: str) -> Tuple[Paths, Tuple[Refusal, ..
     return _outside_of(datadir, found), refusals
 
 
-def _configured(variables: Dict[str, str], datadir: Path) -> Iterator[Tuple[str, Path]]:
+def _configured(variables: dict[str, str], datadir: Path) -> Iterator[tuple[str, Path]]:
     for role in _DIRECTORIES:
         if variables.get(role):
             yield role, _absolute(variables[role], datadir)
@@ -55,7 +55,7 @@ def _configured(variables: Dict[str, str], datadir: Path) -> Iterator[Tuple[str,
             yield "innodb_data_file_path", Path(file)
 
 
-def _tablespaces(control: Session) -> List[Tuple[str, Path]]:
+def _tablespaces(control: Session) -> list[tuple[str, Path]]:
     for query in _TABLESPACES:
         try:
             return [("tablespace", Path(str(row[0]))) for row in control.rows(query)]
@@ -65,7 +65,7 @@ def _tablespaces(control: Session) -> List[Tuple[str, Path]]:
     return []
 
 
-def _links(datadir: Path) -> Iterator[Tuple[str, Path]]:
+def _links(datadir: Path) -> Iterator[tuple[str, Path]]:
     """Follow symbolic links (MyISAM, Aria, whole databases) and *.isl files (InnoDB) in the datadir. Raises OSError."""
     seen = 0
     for directory in (datadir, *_databases(datadir)):
@@ -80,7 +80,7 @@ def _links(datadir: Path) -> Iterator[Tuple[str, Path]]:
             raise OSError(f"more than {MAX_ENTRIES} files in {datadir}")
 
 
-def _databases(datadir: Path) -> List[Path]:
+def _databases(datadir: Path) -> list[Path]:
     with os.scandir(datadir) as entries:
         return [Path(entry.path) for entry in entries if entry.is_dir()]
 
@@ -90,9 +90,9 @@ def _absolute(value: str, datadir: Path) -> Path:
     return Path(os.path.normpath(datadir / value))
 
 
-def _outside_of(datadir: Path, found: List[Tuple[str, Path]]) -> Paths:
+def _outside_of(datadir: Path, found: list[tuple[str, Path]]) -> Paths:
     """Keep each path once, and of those below the datadir's own filesystem tree only what was configured as such."""
-    kept: Dict[Tuple[str, str], None] = {}
+    kept: dict[tuple[str, str], None] = {}
     home = os.path.realpath(datadir) + os.sep
     for role, path in found:
         if role not in ("tablespace", "link") or not (os.path.realpath(path) + os.sep).startswith(home):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import socket
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Optional
 
 import pymysql
 from pymysql.err import MySQLError
@@ -23,7 +24,7 @@ STATEMENT_TIMEOUT_S = 5.0
 LOST = (MySQLError, OSError)
 """What PyMySQL raises when a statement fails or the server is gone."""
 
-Row = Tuple[Any, ...]
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Options:
     idle_transaction_s: float
 
 
-def read_options(content: Dict[str, object], path: str) -> Tuple[Options, Tuple[str, ...]]:
+def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[str, ...]]:
     """Read the options of one application, and every problem with them."""
-    problems: List[str] = []
+    problems: list[str] = []
     table = Table(content, path, problems)
     options = Options(
         socket=table.path("socket"),
@@ -69,7 +70,7 @@ class Flavor:
 
     text: str
     mariadb: bool
-    number: Tuple[int, ...]
+    number: tuple[int, ...]
 
 
 class Session:
@@ -88,7 +89,7 @@ class Session:
             read_timeout=read_timeout_s,
             write_timeout=STATEMENT_TIMEOUT_S,
         )
-        self.id = int(self._connection.thread_id())
+        self.id = int(self._connection.thread_id())  # type: ignore[no-untyped-call]
 
     @property
     def socket(self) -> socket.socket:
@@ -100,7 +101,7 @@ class Session:
         """Run a statement whose rows do not matter."""
         self.rows(statement, *values)
 
-    def rows(self, statement: str, *values: object) -> Tuple[Row, ...]:
+    def rows(self, statement: str, *values: object) -> tuple[Row, ...]:
         """Run a statement and return its rows. Without values a percent sign stands for itself."""
         with self._connection.cursor() as cursor:
             cursor.execute(statement, values or None)
@@ -111,7 +112,7 @@ class Session:
         rows = self.rows(statement, *values)
         return rows[0][0] if rows else None
 
-    def named(self, statement: str) -> Dict[str, str]:
+    def named(self, statement: str) -> dict[str, str]:
         """Return the rows of a SHOW STATUS or SHOW VARIABLES as a mapping."""
         return {str(name): str(value) for name, value in self.rows(statement)}
 
@@ -129,9 +130,7 @@ class Session:
         credentials = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         pid = struct.unpack("3i", credentials)[0]
         try:
-            started = (
-                Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
-            )
+            started = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
         except OSError:
             started = ""
         return f"{pid}:{started}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Tuple
+from typing import Callable
 
 from quiesced.config import ApplicationConfig
 from quiesced.quiescers import mysql_session, sqlite
@@ -10,23 +10,23 @@ from quiesced.quiescers.base import Quiescer
 from quiesced.quiescers.mysql import MysqlQuiescer
 
 
-def _mysql(application: ApplicationConfig, path: str) -> Tuple[Quiescer, Tuple[str, ...]]:
+def _mysql(application: ApplicationConfig, path: str) -> tuple[Quiescer, tuple[str, ...]]:
     options, problems = mysql_session.read_options(application.options, path)
     return MysqlQuiescer(application.name, options), problems
 
 
-def _sqlite(application: ApplicationConfig, path: str) -> Tuple[Quiescer, Tuple[str, ...]]:
+def _sqlite(application: ApplicationConfig, path: str) -> tuple[Quiescer, tuple[str, ...]]:
     options, problems = sqlite.read_options(application.options, path)
     return sqlite.SqliteQuiescer(application.name, options), problems
 
 
-ENGINES: Dict[str, Callable[[ApplicationConfig, str], Tuple[Quiescer, Tuple[str, ...]]]] = {
+ENGINES: dict[str, Callable[[ApplicationConfig, str], tuple[Quiescer, tuple[str, ...]]]] = {
     "mysql": _mysql,
     "sqlite": _sqlite,
 }
 
 
-def problems(application: ApplicationConfig, path: str) -> Tuple[str, ...]:
+def problems(application: ApplicationConfig, path: str) -> tuple[str, ...]:
     """Name everything that is wrong with an application's engine or options."""
     if application.engine not in ENGINES:
         return (f"{path}.engine: must be one of {', '.join(ENGINES)}",)

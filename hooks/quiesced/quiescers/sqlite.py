@@ -10,7 +10,7 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Callable
 
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness, Refusal
@@ -28,9 +28,9 @@ class Options:
     path: Path
 
 
-def read_options(content: Dict[str, object], path: str) -> Tuple[Options, Tuple[str, ...]]:
+def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[str, ...]]:
     """Read the options of one application, and every problem with them."""
-    problems: List[str] = []
+    problems: list[str] = []
     table = Table(content, path, problems)
     options = Options(table.path("path"))
     table.close()
@@ -55,7 +55,7 @@ class SqliteQuiescer:
             return Report(sqlite3.sqlite_version, paths, (self._unreachable(error),))
         return Report(sqlite3.sqlite_version, paths, ())
 
-    def prepare(self, budget: Budget, register: Callable[[Dict[str, object]], None]) -> SqliteHold:
+    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> SqliteHold:
         """Open everything and checkpoint as far as that blocks nobody. There is nothing to heal."""
         try:
             return SqliteHold(self.name, self._path)
@@ -63,7 +63,7 @@ class SqliteQuiescer:
             refusal = self._unreachable(error)
             raise Refused(refusal.code, refusal.message) from error
 
-    def heal(self, leftover: Dict[str, object]) -> None:
+    def heal(self, leftover: dict[str, object]) -> None:
         """Do nothing: the kernel took the locks away when the daemon ended."""
 
     def _unreachable(self, error: Exception) -> Refusal:
@@ -76,9 +76,9 @@ class SqliteHold:
     def __init__(self, name: str, path: Path) -> None:
         """Open the database twice, to hold and to look, and checkpoint. Raises sqlite3.Error or OSError."""
         self.name = name
-        self.leftover: Dict[str, object] = {}
+        self.leftover: dict[str, object] = {}
         self._path = path
-        self._fds: List[int] = []
+        self._fds: list[int] = []
         self._durable = False
         self._connections = [_open(path)]
         try:
@@ -92,7 +92,7 @@ class SqliteHold:
             self._close()
             raise
 
-    def sockets(self) -> Tuple[int, ...]:
+    def sockets(self) -> tuple[int, ...]:
         """See base.Hold: a file lock has none, it ends with the process."""
         return ()
 
@@ -157,7 +157,7 @@ class SqliteHold:
         self._observer.execute("ROLLBACK")
         return False
 
-    def _position(self) -> Dict[str, str]:
+    def _position(self) -> dict[str, str]:
         """Values that any commit of another connection moves: data_version is made for that (sqlite.org, PRAGMA)."""
         try:
             found = {name: self._observer.execute(f"PRAGMA {name}").fetchone()[0] for name in _POSITION}

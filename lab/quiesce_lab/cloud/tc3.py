@@ -67,9 +67,7 @@ def sign(secret_key: str, *, date: str, service: str, text: str) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def verify(
-    claim: Signature, headers: Mapping[str, str], body: bytes, *, account: Account | None, now_s: float
-) -> Account:
+def verify(claim: Signature, headers: Mapping[str, str], body: bytes, *, account: Account | None, now_s: float) -> Account:
     """Check key, token, age, date and signature, in this order, and return the account.
 
     Raises ApiError ``AuthFailure.*``; ``account`` is None for a key that nobody owns.

@@ -130,9 +130,7 @@ class World:
                 tags=dict(tags or {}),
             )
 
-    def add_topic(
-        self, topic_id: str, name: str = "topic", *, region: str = DEFAULT_REGION, uin: str = MAIN_UIN
-    ) -> None:
+    def add_topic(self, topic_id: str, name: str = "topic", *, region: str = DEFAULT_REGION, uin: str = MAIN_UIN) -> None:
         """Add a CLS log topic with full-text and key-value index."""
         with self.lock:
             self.estate(uin, region).topics[topic_id] = Topic(topic_id, name)

@@ -42,9 +42,7 @@ class HookClient:
     another. TCP_NODELAY is urllib3's default, so no request waits for an acknowledgement.
     """
 
-    def __init__(
-        self, address: str, settings: HookSettings, limits: Limits, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, address: str, settings: HookSettings, limits: Limits, now: Callable[[], float] = time.time) -> None:
         """Connect nowhere yet. ``now``: seconds since 1970 in UTC, for the signature alone."""
         self._base = f"https://{address}:{settings.port}"
         self._settings = settings
@@ -77,9 +75,7 @@ class HookClient:
             wait_max=1.0,
             wait_jitter=0.05,
         )
-        return caller.on(_may_ask_again)(
-            self._post, "/v1/release", request, holds.ReleaseAnswer, self._settings.timeout_s
-        )
+        return caller.on(_may_ask_again)(self._post, "/v1/release", request, holds.ReleaseAnswer, self._settings.timeout_s)
 
     def _post(self, path: str, request: holds.Message, kind: type[A], timeout_s: float) -> A:
         body = msgspec.json.encode(request)

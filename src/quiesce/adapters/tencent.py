@@ -39,9 +39,7 @@ REFUSED = re.compile(
 )
 """The codes that say that nothing was done (API reference, error codes). Any code that is not known to
 say so is ambiguous: InternalError, a lost answer, and whatever is introduced after this was written."""
-TRANSIENT = re.compile(
-    r"(ClientNetworkError|ServerNetworkError|InternalError|RequestLimitExceeded|ResourceBusy)(\..*)?"
-)
+TRANSIENT = re.compile(r"(ClientNetworkError|ServerNetworkError|InternalError|RequestLimitExceeded|ResourceBusy)(\..*)?")
 MAX_MESSAGE = 300
 
 PAGE = 100

@@ -1,0 +1,82 @@
+"""The whole chain on real disks with a real MariaDB: the verdict comes from the ledger, never from the product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quiesce_lab import rivals
+from quiesce_lab.stage import Stage, stage
+from quiesce_lab.trial import by_function, by_rival, run_trial, run_until_lost
+from tests.lab.situations import assert_writable, sessions, setting, target_of
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.mark.parametrize("durability", [0, 1, 2])
+def test_nothing_is_lost_whatever_the_durability(lab: Stage, durability: int) -> None:
+    lab.host.set_durability(durability)
+    before = sessions(lab)
+    trial = run_trial(lab.host, by_function(lab.fire))
+    assert trial.taken.said["level"] == "application", trial.taken.said["reasons"]
+    assert trial.verdict.consistent, trial.verdict
+    assert trial.taken.said["gtid"]
+    assert setting(lab) == durability
+    assert sessions(lab) == before
+
+
+@pytest.mark.parametrize("rival", [rivals.without_quiescing, rivals.documented_by_hand], ids=lambda r: r.__name__)
+def test_other_ways_lose_commits_that_were_acknowledged(lab: Stage, rival: rivals.Rival) -> None:
+    lab.host.set_durability(0)
+    trial, _ = run_until_lost(lab.host, by_rival(lab.host, rival), attempts=8)
+    assert trial.verdict.lost > 0
+
+
+def test_a_second_delivery_reports_the_snapshots_of_the_first(lab: Stage) -> None:
+    event = lab.event()
+    first = target_of(lab.function.invoke(event).value)
+    calls = len(lab.site.cloud.record.of("CreateSnapshot"))
+    second = target_of(lab.function.invoke(event).value)
+    assert second["certificate"]["snapshots"] == first["certificate"]["snapshots"]
+    assert second["level"] == "application"
+    assert len(lab.site.cloud.record.of("CreateSnapshot")) == calls
+
+
+def test_the_snapshot_is_named_and_tagged(lab: Stage) -> None:
+    certificate = target_of(lab.fire())["certificate"]
+    (snapshot_id,) = certificate["snapshots"].values()
+    listed = lab.site.console.cbs.call_json("DescribeSnapshots", {"SnapshotIds": [snapshot_id]})
+    (snapshot,) = listed["Response"]["SnapshotSet"]
+    tags = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
+    assert snapshot["SnapshotName"] == f"quiesce-nightly-{certificate['run_id']}-{lab.host.disk_ids[0]}"
+    assert tags["quiesce:level"] == "application"
+    assert snapshot["DeadlineTime"]
+
+
+def test_nothing_slow_happens_between_the_hold_and_the_call(lab: Stage) -> None:
+    lab.site.cloud.record.clear()
+    lab.fire()
+    actions = [call.action for call in lab.site.cloud.record.calls]
+    held = actions.index("CreateSnapshot")
+    assert actions.count("CreateSnapshot") == 1
+    assert {"DescribeInstances", "DescribeDisks", "DescribeSnapshots"} <= set(actions[:held])
+    assert set(actions[held + 1 :]) == {"ModifyResourceTags"}
+
+
+def test_the_function_fits_into_its_memory(lab: Stage) -> None:
+    done = lab.function.invoke(lab.event())
+    assert done.status == 200, done.error
+    assert 0 < done.peak_rss_mib < 128
+
+
+@pytest.mark.parametrize(("disks", "fs"), [pytest.param(4, "ext4", id="four disks"), pytest.param(1, "xfs", id="xfs")])
+def test_other_layouts_are_cut_inside_one_hold_too(state_dir: Path, disks: int, fs: str) -> None:
+    with stage(state_dir.with_name(f"{state_dir.name}-{disks}-{fs}"), disks=disks, fs=fs) as here:
+        here.host.load.start(1000)
+        here.host.set_durability(0)
+        trial = run_trial(here.host, by_function(here.fire))
+        assert trial.taken.said["level"] == "application", trial.taken.said["reasons"]
+        assert trial.verdict.consistent, trial.verdict
+        assert len(trial.taken.snapshots) == disks
+        assert_writable(here, within_s=5)
