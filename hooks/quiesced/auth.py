@@ -42,7 +42,7 @@ class Signed:
         }
 
 
-def signature(secret: bytes, method: str, path: str, timestamp: str, nonce: str, body: bytes) -> str:
+def signature(secret: bytes, method: str, path: str, body: bytes, *, timestamp: str, nonce: str) -> str:
     """Return the signature of a request, as lower-case hex."""
     text = "\n".join((method, path, timestamp, nonce, hashlib.sha256(body).hexdigest()))
     return hmac.new(secret, text.encode("utf-8"), hashlib.sha256).hexdigest()
@@ -51,7 +51,7 @@ def signature(secret: bytes, method: str, path: str, timestamp: str, nonce: str,
 def sign(key_id: str, secret: bytes, method: str, path: str, body: bytes) -> Signed:
     """Sign a request of our own, now and with a fresh nonce."""
     timestamp, nonce = str(int(time.time())), secrets.token_urlsafe(24)
-    return Signed(key_id, timestamp, nonce, signature(secret, method, path, timestamp, nonce, body))
+    return Signed(key_id, timestamp, nonce, signature(secret, method, path, body, timestamp=timestamp, nonce=nonce))
 
 
 class Gate:
@@ -79,7 +79,7 @@ class Gate:
         if secret is None:
             raise _refused("unknown_key", "X-Quiesce-Key names no key of this daemon; see [keys] in its configuration")
         self._insist_on_form(signed)
-        expected = signature(secret, method, path, signed.timestamp, signed.nonce, body)
+        expected = signature(secret, method, path, body, timestamp=signed.timestamp, nonce=signed.nonce)
         if not hmac.compare_digest(expected.encode(), signed.signature.encode("utf-8", "replace")):
             raise _refused("bad_signature", "the signature is not that of this request with this key")
         ahead_s = int(signed.timestamp) - self._now()
@@ -104,7 +104,7 @@ class _Nonces:
         self._forget_at_s: OrderedDict[str, float] = OrderedDict()
 
     def use(self, nonce: str) -> None:
-        """Note a nonce, or raise RequestRefused. When the memory is full it refuses, because forgetting lets replays in."""
+        """Note a nonce, or raise RequestRefused. Full memory refuses, because forgetting would let replays in."""
         with self._lock:
             self._forget()
             if nonce in self._forget_at_s:

@@ -70,7 +70,7 @@ class Config:
 
 
 CheckApplication = Callable[[ApplicationConfig, str], Iterable[str]]
-"""Given an application and its path in the file, name what is wrong with its engine or options."""
+"""Given an application and its place in the file, names what is wrong with its engine or options."""
 
 
 def load(path: Path, check_application: CheckApplication = lambda _application, _path: ()) -> Config:

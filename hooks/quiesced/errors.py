@@ -1,10 +1,11 @@
 """Every error that the daemon raises on purpose.
 
 QuiescedError
-├── ConfigError     the configuration file is wrong; the daemon does not start
-├── DaemonSilentError  the running daemon gave the command line no usable answer
-├── RequestRefused  a request is refused for its form, with an HTTP status; nothing was changed
-└── Refused         a hold is refused, with a code of hooks/PROTOCOL.md; nothing is held any more
+├── ConfigError          the configuration file is wrong; the daemon does not start
+├── AlreadyRunningError  another daemon holds by the same state directory; nothing was touched
+├── DaemonSilentError    the running daemon gave the command line no usable answer
+├── RequestRefused       a request is refused for its form, with an HTTP status; nothing was changed
+└── Refused              a hold is refused, with a code of hooks/PROTOCOL.md; nothing is held any more
 
 A message says what was wrong and what to do.
 """
@@ -22,6 +23,10 @@ class ConfigError(QuiescedError):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class AlreadyRunningError(QuiescedError):
+    """Another daemon holds by the same state directory."""
 
 
 class RequestRefused(QuiescedError):

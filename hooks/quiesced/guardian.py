@@ -90,7 +90,7 @@ class Guardian:
         if word == b"disarm":
             return
         self._let_go()
-        while word == LATE:
+        while word:
             word = self._next_word(time.monotonic() + REPEAT_S)
             if word == b"disarm":
                 return
@@ -99,7 +99,7 @@ class Guardian:
             thawer.finish()
 
     def _next_word(self, until_s: float) -> bytes:
-        """Return the daemon's next message, nothing when the daemon is gone, or LATE when none came in time."""
+        """Return the daemon's next message, LATE when none came in time, or nothing when the daemon is gone."""
         if not self._words.poll(max(0.0, until_s - time.monotonic()) * 1000):
             return LATE
         with suppress(OSError):

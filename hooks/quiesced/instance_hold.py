@@ -21,11 +21,11 @@ from typing import Callable
 
 from quiesced import expedite
 from quiesced.errors import Refused
-from quiesced.filesystems import Filesystems
 from quiesced.freeze import Ioctls
 from quiesced.guardian_client import Guarded, Guardian, StartGuardian
 from quiesced.messages import QuiesceRequest, Step, Witness
 from quiesced.quiescers.base import Budget, Hold, Quiescer
+from quiesced.quiescers.filesystem import Filesystems
 from quiesced.state import Held, Leftover, StateDir
 from quiesced.survey import Surveyor, Target
 from quiesced.witness import refusal_of

@@ -67,7 +67,7 @@ class LinuxSurveyor:
         unknown = [disk_id for disk_id in disk_ids if self._disks.device_of(disk_id) is None]
         refusals = [_unknown(disk_id, self._config.disk_by_id_dir) for disk_id in unknown]
         mounts = self._disks.mounts()
-        never = safety.reasons(mounts, self._disks.locate, safety.paths_in_use(self._config))
+        never = safety.reasons(mounts, lambda path: self._disks.locate(path, mounts), safety.paths_in_use(self._config))
         targets = []
         for same in _by_filesystem(mounts):
             under = self._disks.disks_under(same[0])

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from quiesced import __version__
 from quiesced.auth import Gate
 from quiesced.config import Config, load
+from quiesced.errors import AlreadyRunningError
 from quiesced.keeper import Keeper
 from quiesced.logs import LogThread, set_up
 from quiesced.quiescers import registry
@@ -27,36 +32,60 @@ def configured(path: Path) -> tuple[Config, tuple[Quiescer, ...]]:
 
 
 def heal(path: Path) -> None:
-    """Let go of what a daemon that has ended left held. Raises ConfigError or OSError."""
+    """Let go of what a daemon that has ended left held. Raises ConfigError, AlreadyRunningError or OSError."""
     config, quiescers = configured(path)
-    keeper = Keeper(config, quiescers)
-    keeper.heal()
-    keeper.close()
+    with _alone(config.state_dir):
+        keeper = Keeper(config, quiescers)
+        try:
+            keeper.heal()
+        finally:
+            keeper.close()
 
 
 def serve(path: Path) -> None:
-    """Serve until SIGTERM or SIGINT, then let go of everything. Raises ConfigError or OSError before serving."""
+    """Serve until SIGTERM or SIGINT, then let go of everything. Raises like ``heal`` when it cannot start."""
     config, quiescers = configured(path)
-    keeper = Keeper(config, quiescers)
-    logs = LogThread(sys.stderr, quiet=lambda: keeper.status().state != "idle")
-    set_up(logs)
-    try:
-        keeper.heal()
-        _serve(config, keeper)
-    finally:
-        keeper.close()
-        logs.stop()
+    with _alone(config.state_dir):
+        keeper = Keeper(config, quiescers)
+        logs = LogThread(sys.stderr, quiet=lambda: keeper.status().state != "idle")
+        set_up(logs)
+        try:
+            keeper.heal()
+            _serve(config, keeper)
+        finally:
+            keeper.close()
+            logs.stop()
 
 
 def _serve(config: Config, keeper: Keeper) -> None:
     server = HookServer(config.listen, App(keeper, Gate(config.keys)))
 
-    def stop(_number: int, _frame: object) -> None:
-        # Not in the handler itself: the server waits for threads, and this is the thread that serves.
-        threading.Thread(target=server.stop, name="stop", daemon=True).start()
+    def stop() -> None:
+        # Writers first: stopping the server waits for its threads.
+        keeper.close()
+        server.stop()
+
+    def start_to_stop(_number: int, _frame: object) -> None:
+        # Not in the handler itself: it runs in the thread that serves, and that is waited for.
+        threading.Thread(target=stop, name="stop", daemon=True).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        signal.signal(number, start_to_stop)
     log.info("serving", extra={"version": __version__, "host": config.listen.host, "port": server.port})
     server.serve()
     log.info("stopped")
+
+
+@contextmanager
+def _alone(state_dir: Path) -> Iterator[None]:
+    """Make sure that no other daemon holds by this state directory; the kernel forgets the lock with the process."""
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(str(state_dir / "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunningError(f"another quiesced is running with {state_dir}; stop it first") from error
+        yield
+    finally:
+        os.close(fd)

@@ -50,7 +50,7 @@ def sweep(state_dir: Path) -> None:
     """Undo the journal, and remove the state directory too unless a living lab owns it. Raises LabError."""
     if not state_dir.is_dir():
         return
-    with (state_dir / LOCK).open("w") as lock:
+    with (state_dir / LOCK).open("a") as lock:
         down(state_dir)
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -43,25 +43,29 @@ class DirBlocks:
         disk = self._disks / disk_id
         if not disk.is_dir():
             raise LabError(f"there is no disk {disk_id}")
-        link = self._machine.directory("instances", instance_id, "by-id") / f"virtio-{disk_id}"
-        if link.is_symlink():
+        if self._links(disk_id):
             raise LabError(f"{disk_id} is attached already")
-        link.symlink_to(disk)
+        by_id = self._machine.directory("instances", instance_id, "by-id")
+        (by_id / f"virtio-{disk_id}").symlink_to(disk)
 
     def detach(self, disk_id: str) -> None:
         """Remove the disk's link from its instance. Not attached is no error."""
-        for link in (self._machine.state_dir / "instances").glob(f"*/by-id/virtio-{disk_id}"):
+        for link in self._links(disk_id):
             link.unlink()
 
     def delete(self, disk_id: str) -> None:
         """Forget a disk. Raises LabError while it is attached."""
-        if any((self._machine.state_dir / "instances").glob(f"*/by-id/virtio-{disk_id}")):
+        if self._links(disk_id):
             raise LabError(f"{disk_id} is attached: detach it first")
         shutil.rmtree(self._disks / disk_id, ignore_errors=True)
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot."""
         shutil.rmtree(self._snapshots / snapshot_id, ignore_errors=True)
+
+    def _links(self, disk_id: str) -> list[Path]:
+        """Where the disk is attached: one link, or none."""
+        return list((self._machine.state_dir / "instances").glob(f"*/by-id/virtio-{disk_id}"))
 
 
 def _copy_tree(source: Path, target: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TextIO
 from quiesce_lab import cleanup, loops, mounts
 from quiesce_lab.errors import LabError
 from quiesce_lab.journal import Journal, LoopEntry, MountEntry, TreeEntry
+from quiesce_lab.kernel import ProcessId
 from quiesce_lab.processes import Command, Process, python_env
 from quiesce_lab.run import run
 
@@ -119,22 +120,30 @@ class Machine:
             if lock is not None:
                 return lock
             if time.monotonic() > give_up_at:
-                raise LabError(f"another lab owns {self.state_dir}: give this one another state directory")
+                raise LabError(f"the reaper of a dead lab does not finish; see {self.state_dir / cleanup.REAPER_LOG}")
             time.sleep(0.05)
 
     def _lock_now(self) -> TextIO | None:
-        """Lock the directory, unless somebody has it or its last owner has removed it meanwhile."""
+        """Lock the directory, unless a dead lab's reaper has it or has removed it meanwhile. Raises LabError."""
         self.state_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
         path = self.state_dir / cleanup.LOCK
-        lock = path.open("w")
+        lock = path.open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                own = ProcessId.of(os.getpid())
+                lock.truncate(0)
+                print(own.pid, own.started, file=lock, flush=True)
                 return lock
         except BlockingIOError:
-            pass
+            self._insist_on_a_dead_owner(path)
         lock.close()
         return None
+
+    def _insist_on_a_dead_owner(self, lock: Path) -> None:
+        owner = [int(number) for number in lock.read_text().split()]
+        if owner and ProcessId(*owner).alive:
+            raise LabError(f"another lab (pid {owner[0]}) owns {self.state_dir}: give this one another state directory")
 
     def _start_reaper(self) -> subprocess.Popen[bytes]:
         """The reaper inherits the lock: no other lab comes in before it has finished."""

@@ -51,6 +51,7 @@ def stage(
     *,
     disks: int = 1,
     fs: str = "ext4",
+    address: str = ADDRESS,
     variables: Mapping[str, str] | None = None,
     policy: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
@@ -61,7 +62,7 @@ def stage(
     with Machine(state_dir) as machine, Site(machine) as site:
         site.cloud.settings.snapshot_seconds = SNAPSHOT_SECONDS
         site.cloud.world.add_instance(RESTORE_INSTANCE, RESTORE_ADDRESS)
-        host = add_host(site, INSTANCE, ADDRESS, disks=disks, fs=fs)
+        host = add_host(site, INSTANCE, address, disks=disks, fs=fs)
         shared = Secrets()
         hook = daemon.install(host, shared)
         hook.start()

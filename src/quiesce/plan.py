@@ -17,12 +17,13 @@ EXPIRY_MARGIN = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Instance:
-    """A CVM as the cloud lists it. ``local_disks``: kinds of its disks that are not CBS; no snapshot covers those."""
+    """A CVM as the cloud lists it. ``local_*``: kinds of its disks that are not CBS; no snapshot covers those."""
 
     instance_id: str
     state: str
     address: str
-    local_disks: tuple[str, ...] = ()
+    local_data: tuple[str, ...] = ()
+    local_system: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,22 @@ def _against(policy: Policy, instance: Instance, disks: list[Disk]) -> Iterator[
         yield Refusal(instance.instance_id, "has no private address at which its hook could answer")
     if not disks:
         yield Refusal(instance.instance_id, "has no CBS disk that the policy selects")
-    if isinstance(policy.targets.disks, str) and instance.local_disks:
-        kinds = ", ".join(instance.local_disks)
+    local = _local(policy, instance)
+    if local:
+        kinds = ", ".join(local)
         yield Refusal(instance.instance_id, f"has disks that are not CBS ({kinds}); list the others in targets.disks")
     for disk in disks:
         reason = _unfit(disk)
         if reason:
             yield Refusal(f"{instance.instance_id} {disk.disk_id}", reason)
+
+
+def _local(policy: Policy, instance: Instance) -> tuple[str, ...]:
+    """Kinds of the local disks that the policy selects; by name it can select none."""
+    if not isinstance(policy.targets.disks, str):
+        return ()
+    system = instance.local_system if policy.targets.disks == "all" else None
+    return instance.local_data + ((system,) if system else ())
 
 
 def _unfit(disk: Disk) -> str:

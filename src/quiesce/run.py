@@ -74,6 +74,7 @@ class Run:
             outcome = protect(plan, self._world(agent, snapshots))
         finally:
             agent.close()
+            snapshots.close()
         return self._record(outcome, snapshots)
 
     def _world(self, agent: HookClient, snapshots: CbsSnapshots) -> World:

@@ -52,9 +52,7 @@ def refused_with(answer: QuiesceAnswer) -> str:
     return answer.refusal.code
 
 
-def test_a_hold_locks_then_freezes_under_a_guardian_and_lets_go_in_reverse(
-    keeper: Keeper, instance: FakeInstance
-) -> None:
+def test_a_hold_locks_then_freezes_under_a_guardian_and_lets_go_in_reverse(keeper: Keeper, instance: FakeInstance) -> None:
     assert keeper.quiesce(quiesce()).state == "held"
     assert keeper.release(release()).held_without_gap
     happened = [entry for entry in instance.journal.entries if not entry.startswith("sync")]
@@ -106,9 +104,7 @@ FAILURES = [
     pytest.param(
         lambda i: i.second.fails_at.update(quiesce=Refused("not_durable", "lsn")), "not_durable", id="the second is not"
     ),
-    pytest.param(
-        lambda i: i.second.fails_at.update(quiesce=RuntimeError("a bug")), "internal", id="a quiescer has a bug"
-    ),
+    pytest.param(lambda i: i.second.fails_at.update(quiesce=RuntimeError("a bug")), "internal", id="a quiescer has a bug"),
     pytest.param(lambda i: i.kernel.refuses.update({"disk-1": errno.EIO}), "freeze_failed", id="a freeze fails"),
     pytest.param(
         lambda i: i.first.witness_says.update(lock_shown=False), "application_unreachable", id="the lock is not shown"
@@ -142,9 +138,7 @@ def test_whatever_fails_on_the_way_all_is_let_go_and_the_next_lease_can_hold(
     assert keeper.quiesce(quiesce("lease-2")).state == "held"
 
 
-def test_a_filesystem_that_somebody_else_froze_is_refused_and_left_frozen(
-    keeper: Keeper, instance: FakeInstance
-) -> None:
+def test_a_filesystem_that_somebody_else_froze_is_refused_and_left_frozen(keeper: Keeper, instance: FakeInstance) -> None:
     instance.kernel.by_hand("disk-1", frozen=True)
     assert refused_with(keeper.quiesce(quiesce())) == "freeze_failed"
     assert instance.kernel.frozen == {"disk-1"}

@@ -10,9 +10,7 @@ SECRET_KEY = "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE"  # the documentation's example
 TOKEN = "a-session-token-that-no-log-may-hold"
 
 
-def cloud_settings(
-    port: int, ca: Path | None, *, timeout_s: float = 3.0, region: str = "ap-guangzhou"
-) -> CloudSettings:
+def cloud_settings(port: int, ca: Path | None, *, timeout_s: float = 3.0, region: str = "ap-guangzhou") -> CloudSettings:
     return CloudSettings(
         region=region,
         credentials=Credentials("AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE", SECRET_KEY, TOKEN),

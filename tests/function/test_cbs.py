@@ -175,14 +175,16 @@ def test_a_disk_that_has_gone_is_noticed_before_the_hold(authority: Authority) -
 
 
 def test_create_sends_name_and_deadline_and_no_tags(authority: Authority) -> None:
+    expiring = Intent(A.disk_id, A.name, "2026-11-24T03:00:00+00:00")
     with authority.serve(cooperative) as server:
         store = snapshots(server, authority)
-        store.create(Intent(A.disk_id, A.name, "2026-11-24T03:00:00+00:00"), timeout_s=1.0)
-        store.create(A, timeout_s=1.0)
+        store.prepare([expiring, B])
+        store.create(expiring, timeout_s=1.0)
+        store.create(B, timeout_s=1.0)
 
-    assert [received.params for received in server.received] == [
+    assert [received.params for received in server.received if received.action == "CreateSnapshot"] == [
         {"DiskId": A.disk_id, "SnapshotName": A.name, "Deadline": "2026-11-24T03:00:00+00:00"},
-        {"DiskId": A.disk_id, "SnapshotName": A.name},
+        {"DiskId": B.disk_id, "SnapshotName": B.name},
     ]
 
 
@@ -205,14 +207,18 @@ def test_create_sends_name_and_deadline_and_no_tags(authority: Authority) -> Non
         pytest.param(answer(Error={"Code": "InternalError", "Message": ""}), "InternalError", True, id="internal"),
     ],
 )
-def test_create_is_sent_once_whatever_comes_back(
-    authority: Authority, reply: Reply, code: str, ambiguous: bool
-) -> None:
-    with authority.serve(lambda _: reply) as server, pytest.raises(CloudError) as failed:
-        snapshots(server, authority).create(A, timeout_s=1.0)
+def test_create_is_sent_once_whatever_comes_back(authority: Authority, reply: Reply, code: str, ambiguous: bool) -> None:
+    def uncooperative(received: Received) -> Reply:
+        return reply if received.action == "CreateSnapshot" else cooperative(received)
+
+    with authority.serve(uncooperative) as server:
+        store = snapshots(server, authority)
+        store.prepare([A])
+        with pytest.raises(CloudError) as failed:
+            store.create(A, timeout_s=1.0)
 
     assert (failed.value.code, failed.value.ambiguous) == (code, ambiguous)
-    assert len(server.received) == 1
+    assert server.actions().count("CreateSnapshot") == 1
 
 
 def test_create_is_sent_once_even_when_the_warm_connection_was_closed_meanwhile(authority: Authority) -> None:
@@ -270,7 +276,13 @@ def test_a_label_that_is_refused_is_an_error(authority: Authority) -> None:
 
 def test_disks_of_instances_are_listed_with_what_speaks_against_a_snapshot(authority: Authority) -> None:
     everything: list[dict[str, object]] = [
-        {"DiskId": "disk-aaaa1111", "InstanceId": "ins-00lycyy6", "DiskState": "ATTACHED", "SnapshotAbility": True},
+        {
+            "DiskId": "disk-aaaa1111",
+            "InstanceId": "ins-00lycyy6",
+            "DiskState": "ATTACHED",
+            "SnapshotAbility": True,
+            "DiskUsage": "SYSTEM_DISK",
+        },
         {
             "DiskId": "disk-bbbb2222",
             "InstanceId": "ins-00lycyy6",
@@ -286,25 +298,35 @@ def test_disks_of_instances_are_listed_with_what_speaks_against_a_snapshot(autho
         found = find_disks(Cloud(cloud_settings(server.port, authority.pem)), ["ins-00lycyy6"])
 
     assert found == (
-        Disk("disk-aaaa1111", "ins-00lycyy6", "ATTACHED", snapshot_ability=True, shareable=False),
+        Disk("disk-aaaa1111", "ins-00lycyy6", "ATTACHED", snapshot_ability=True, shareable=False, system=True),
         Disk("disk-bbbb2222", "ins-00lycyy6", "ATTACHED", False, True, migrating=True, rolling_back=True),
     )
     assert server.received[0].params["Filters"] == [{"Name": "instance-id", "Values": ["ins-00lycyy6"]}]
 
 
-@given(takes=st.lists(st.tuples(st.integers(1, 25), st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0])), max_size=20))
-def test_no_window_ever_holds_more_permits_than_allowed(takes: list[tuple[int, float]]) -> None:
+PAUSES_S = st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0])
+
+
+@given(batches=st.lists(st.tuples(st.integers(1, 25), PAUSES_S, PAUSES_S, st.booleans()), max_size=20))
+def test_no_window_ever_holds_more_calls_than_allowed(batches: list[tuple[int, float, float, bool]]) -> None:
+    """However long a batch waits for its hold, and whether or not the hold is had."""
     clock = SteppedClock()
     limit = RateLimit(clock, count=20, window_s=1.0)
-    given_at: list[float] = []
-    for count, pause in takes:
+    sent_at: list[float] = []
+    for count, waiting_s, pause_s, had in batches:
         limit.take(count)
-        given_at += [clock.now_s] * count
-        clock.now_s += pause
+        clock.now_s += waiting_s
+        if had:
+            sent_at += [clock.now_s] * count
+            for _ in range(count):
+                limit.used()
+        else:
+            limit.give_back(count)
+        clock.now_s += pause_s
 
-    for start in set(given_at):
-        in_window = sum(start <= moment < start + 0.999 for moment in given_at)
-        assert in_window <= max(20, *(count for count, _ in takes))
+    for start in set(sent_at):
+        in_window = sum(start <= moment < start + 0.999 for moment in sent_at)
+        assert in_window <= max(20, *(count for count, *_ in batches))
 
 
 def test_permits_within_the_limit_cost_no_time() -> None:
@@ -312,3 +334,33 @@ def test_permits_within_the_limit_cost_no_time() -> None:
     RateLimit(clock, count=20).take(20)
 
     assert clock.slept == []
+
+
+def test_permits_that_wait_for_their_hold_are_not_lent_to_others(authority: Authority) -> None:
+    """Two targets at once: the second one's permits come when the first has used its own, or has given up."""
+    waiting, got = threading.Event(), threading.Event()
+
+    class Noticed(SteppedClock):
+        def sleep(self, seconds: float) -> None:
+            waiting.set()
+
+    limit = RateLimit(Noticed(), count=2)
+    with authority.serve(cooperative) as server:
+        cloud = Cloud(cloud_settings(server.port, authority.pem))
+        first = CbsSnapshots(cloud, limit)
+        first.prepare([A, B])
+
+        def take() -> None:
+            limit.take(1)
+            got.set()
+
+        second = threading.Thread(target=take)
+        second.start()
+        try:
+            assert waiting.wait(5)
+            assert not got.is_set()
+        finally:
+            first.close()
+            second.join(5)
+
+    assert got.is_set()

@@ -33,9 +33,7 @@ def instance(instance_id: str, **changes: object) -> dict[str, object]:
     }
 
 
-def find(
-    authority: Authority, targets: Targets, *listed: dict[str, object]
-) -> tuple[tuple[Instance, ...], list[Received]]:
+def find(authority: Authority, targets: Targets, *listed: dict[str, object]) -> tuple[tuple[Instance, ...], list[Received]]:
     def reply(received: Received) -> Reply:
         start, count = received.params["Offset"], received.params["Limit"]
         return answer(TotalCount=len(listed), InstanceSet=listed[start : start + count])
@@ -90,7 +88,15 @@ def test_disks_that_are_not_cbs_are_told(authority: Authority) -> None:
 
     found, _ = find(authority, Targets(instances=("ins-00lycyy6",)), local)
 
-    assert found[0].local_disks == ("LOCAL_SSD",)
+    assert (found[0].local_data, found[0].local_system) == (("LOCAL_SSD",), None)
+
+
+def test_a_system_disk_that_is_not_cbs_is_told_apart(authority: Authority) -> None:
+    local = instance("ins-00lycyy6", SystemDisk={"DiskType": "LOCAL_BASIC"}, DataDisks=[{"DiskType": "CLOUD_SSD"}])
+
+    found, _ = find(authority, Targets(instances=("ins-00lycyy6",)), local)
+
+    assert (found[0].local_data, found[0].local_system) == ((), "LOCAL_BASIC")
 
 
 def test_nulls_are_read_as_nothing_there(authority: Authority) -> None:

@@ -24,6 +24,7 @@ from quiesce.budget import RELEASE_MARGIN_S
 from quiesce.errors import AgentError
 from quiesce.model import Limits
 from quiesce.settings import Key
+from quiesced import auth
 from tests.function.loopback import HANG_UP, Answerer, Authority, LoopbackServer, Received, Reply
 from tests.function.settings_for import hook_settings
 
@@ -98,22 +99,13 @@ def test_every_request_is_signed_over_method_path_timestamp_nonce_and_body(autho
     assert server.received[0].headers["x-quiesce-nonce"] != server.received[1].headers["x-quiesce-nonce"]
 
 
-def test_the_signature_is_the_one_that_the_protocols_example_shows() -> None:
-    path = MESSAGES / "signing-example.json"
-    if not path.exists():
-        pytest.skip("hooks/messages/signing-example.json is not there")
-    example = json.loads(path.read_text())
+def test_the_daemon_reckons_the_same_signature() -> None:
+    request = {"method": "POST", "path": "/v1/check", "body": message("check-request")}
+    moment = {"timestamp": str(NOW_S), "nonce": "0123456789abcdef"}
 
-    headers = signature_headers(
-        Key(example["key"], example["secret"].encode()),
-        example["method"],
-        example["path"],
-        example["body"].encode(),
-        timestamp=str(example["timestamp"]),
-        nonce=example["nonce"],
-    )
+    headers = signature_headers(KEY, **request, **moment)  # type: ignore[arg-type]
 
-    assert headers["X-Quiesce-Signature"] == example["signature"]
+    assert headers["X-Quiesce-Signature"] == auth.signature(KEY.secret, **request, **moment)  # type: ignore[arg-type]
 
 
 def test_no_request_waits_for_the_acknowledgement_of_another(authority: Authority) -> None:
@@ -218,6 +210,7 @@ def changed(name: str, **changes: object) -> Reply:
     [
         pytest.param(Reply(b""), id="empty"),
         pytest.param(Reply(b"held"), id="no JSON"),
+        pytest.param(Reply(b'{"protocol": 1, "lease_id": "\xff"}'), id="no UTF-8"),
         pytest.param(changed("quiesce-held", protocol=2), id="another protocol"),
         pytest.param(changed("quiesce-held", extra=1), id="unknown field"),
         pytest.param(changed("quiesce-held", state="perhaps"), id="unknown state"),

@@ -11,8 +11,8 @@ import pytest
 SRC = Path(__file__).parents[2] / "src"
 ADAPTERS = sorted(path.stem for path in (SRC / "quiesce" / "adapters").glob("*.py") if path.stem != "__init__")
 EVERYTHING = ",".join(f"quiesce.adapters.{name}" for name in ADAPTERS)
-LEAN_MS = 400.0
-"""Twice what it takes on a slow machine; the SDK's cbs and cvm models alone would add more than that again."""
+LEAN = 3.0
+"""Of what ``import requests`` alone costs, without which neither SDK nor hook client exists. Measured: 1.5 to 1.9."""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,12 +46,13 @@ def test_what_decides_needs_neither_http_nor_the_sdk(name: str) -> None:
 
 
 def test_importing_the_adapters_stays_lean() -> None:
-    run("-c", f"import {EVERYTHING}")  # compiles, which SCF's package brings done
-    best_ms = min(_own_time_ms(run("-X", "importtime", "-c", f"import {EVERYTHING}").stderr) for _ in range(3))
+    """Processor time, the least of several, as a multiple of what cannot be avoided: machines and neighbours differ."""
+    run("-c", f"import {EVERYTHING}")  # compiles, which the package brings done
+    ours_s = min(import_s(EVERYTHING) for _ in range(3))
+    unavoidable_s = min(import_s("requests") for _ in range(3))
 
-    assert best_ms < LEAN_MS
+    assert ours_s < LEAN * unavoidable_s
 
 
-def _own_time_ms(importtime: str) -> float:
-    rows = [line.removeprefix("import time:").split("|") for line in importtime.splitlines() if "|" in line]
-    return sum(float(row[0]) for row in rows if row[0].strip().isdigit()) / 1000
+def import_s(modules: str) -> float:
+    return float(run("-c", f"import time; a = time.process_time(); import {modules}; print(time.process_time() - a)").stdout)

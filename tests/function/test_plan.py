@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import datetime, timedelta, timezone
+from typing import Literal
 
 import msgspec
 import pytest
@@ -60,9 +61,7 @@ def test_a_plan_says_everything_that_the_policy_asks() -> None:
 def test_the_order_in_which_the_cloud_lists_changes_nothing() -> None:
     asked = policy(targets=Targets(tag=TagSelector(key="k", values=("v",))))
 
-    assert plan([RUNNING, OTHER], [SYSTEM, DATA, OTHERS], asked) == plan(
-        [OTHER, RUNNING], [OTHERS, DATA, SYSTEM], asked
-    )
+    assert plan([RUNNING, OTHER], [SYSTEM, DATA, OTHERS], asked) == plan([OTHER, RUNNING], [OTHERS, DATA, SYSTEM], asked)
 
 
 def test_a_snapshot_expires_in_utc_and_never_less_than_a_day_after_the_call() -> None:
@@ -85,6 +84,21 @@ def test_the_prefix_is_the_policys_own_or_its_name() -> None:
     assert parsed.prefix == "orders"
 
 
+@pytest.mark.parametrize(
+    ("disks", "chosen"),
+    [
+        pytest.param("data", ("disk-3i2gnf0k",), id="data"),
+        pytest.param("all", ("disk-3i2gnf0k", "disk-f4cbs4nc"), id="all"),
+    ],
+)
+def test_the_system_disk_is_left_out_unless_asked_for(disks: Literal["data", "all"], chosen: tuple[str, ...]) -> None:
+    root = dataclasses.replace(SYSTEM, system=True)
+
+    (made,), _ = plan([RUNNING], [root, DATA], policy(targets=Targets(instances=("ins-00lycyy6",), disks=disks)))
+
+    assert made.disks == chosen
+
+
 def test_only_the_listed_disks_are_planned() -> None:
     asked = policy(targets=Targets(instances=("ins-00lycyy6",), disks=("disk-3i2gnf0k",)))
 
@@ -104,14 +118,12 @@ LISTED = Targets(instances=("ins-00lycyy6",), disks=("disk-3i2gnf0k",))
     ("instance", "disk", "targets", "subject", "words"),
     [
         pytest.param(None, None, None, "ins-00lycyy6", "no such instance", id="unknown instance"),
-        pytest.param(
-            dataclasses.replace(RUNNING, state="STOPPED"), DATA, None, "ins-00lycyy6", "STOPPED", id="stopped"
-        ),
+        pytest.param(dataclasses.replace(RUNNING, state="STOPPED"), DATA, None, "ins-00lycyy6", "STOPPED", id="stopped"),
         pytest.param(
             dataclasses.replace(RUNNING, address=""), DATA, None, "ins-00lycyy6", "private address", id="no address"
         ),
         pytest.param(
-            dataclasses.replace(RUNNING, local_disks=("LOCAL_SSD",)),
+            dataclasses.replace(RUNNING, local_data=("LOCAL_SSD",)),
             DATA,
             None,
             "ins-00lycyy6",
@@ -120,9 +132,7 @@ LISTED = Targets(instances=("ins-00lycyy6",), disks=("disk-3i2gnf0k",))
         ),
         pytest.param(RUNNING, None, None, "ins-00lycyy6", "has no CBS disk", id="no disk"),
         pytest.param(RUNNING, replaced(state="EXPANDING"), None, "disk-3i2gnf0k", "EXPANDING", id="busy disk"),
-        pytest.param(
-            RUNNING, replaced(snapshot_ability=False), None, "disk-3i2gnf0k", "SnapshotAbility", id="no ability"
-        ),
+        pytest.param(RUNNING, replaced(snapshot_ability=False), None, "disk-3i2gnf0k", "SnapshotAbility", id="no ability"),
         pytest.param(RUNNING, replaced(shareable=True), None, "disk-3i2gnf0k", "shared disk", id="shared"),
         pytest.param(RUNNING, replaced(migrating=True), None, "disk-3i2gnf0k", "changing its type", id="migrating"),
         pytest.param(RUNNING, replaced(rolling_back=True), None, "disk-3i2gnf0k", "rolling back", id="rolling back"),
@@ -150,9 +160,20 @@ def test_what_cannot_be_protected_as_asked_is_refused_by_name_and_not_planned(
 
 
 def test_a_local_disk_is_no_obstacle_when_the_policy_lists_its_disks() -> None:
-    (made,), refusals = plan([dataclasses.replace(RUNNING, local_disks=("LOCAL_SSD",))], [DATA], policy(targets=LISTED))
+    (made,), refusals = plan([dataclasses.replace(RUNNING, local_data=("LOCAL_SSD",))], [DATA], policy(targets=LISTED))
 
     assert (made.disks, refusals) == (("disk-3i2gnf0k",), ())
+
+
+@pytest.mark.parametrize(("disks", "refused"), [pytest.param("data", 0, id="data"), pytest.param("all", 1, id="all")])
+def test_a_local_system_disk_stands_in_the_way_of_all_disks_but_not_of_the_data_disks(
+    disks: Literal["data", "all"], refused: int
+) -> None:
+    asked = policy(targets=Targets(instances=("ins-00lycyy6",), disks=disks))
+
+    plans, refusals = plan([dataclasses.replace(RUNNING, local_system="LOCAL_BASIC")], [DATA], asked)
+
+    assert (len(plans), len(refusals)) == (1 - refused, refused)
 
 
 def test_a_refusal_of_one_instance_leaves_the_plan_of_another_to_the_caller() -> None:

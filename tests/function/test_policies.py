@@ -61,7 +61,7 @@ def test_what_is_left_out_asks_for_the_most_and_gives_up_rather_than_weaken() ->
 
     assert (policy.asked, policy.on_quiesce_failure) == (Level.APPLICATION, OnQuiesceFailure.FAIL)
     assert (policy.hold_until, policy.expire_after_days) == (HoldUntil.ACCEPTED, None)
-    assert policy.targets.disks == "all"
+    assert policy.targets.disks == "data"
 
 
 def test_the_example_in_the_package_loads_and_selects_nothing_by_id() -> None:

@@ -162,9 +162,7 @@ def test_a_server_with_another_certificate_is_refused(authority: Authority) -> N
         pytest.param(error("InternalError"), id="internal error"),
     ],
 )
-def test_a_read_is_tried_again_while_the_trouble_may_pass(
-    authority: Authority, impatient: None, passing: Reply
-) -> None:
+def test_a_read_is_tried_again_while_the_trouble_may_pass(authority: Authority, impatient: None, passing: Reply) -> None:
     replies = [passing, passing, answer(TotalNums=3)]
     with authority.serve(lambda _: replies.pop(0)) as server:
         assert api(server, authority).read("DescribeSnapshotOverview", {}, Overview).total_nums == 3
@@ -204,9 +202,7 @@ def test_no_secret_reaches_an_error_or_the_log(authority: Authority, caplog: pyt
     [
         pytest.param({}, "cbs.tencentcloudapi.com", id="nearest region"),
         pytest.param({"region": "ap-shanghai-fsi"}, "cbs.ap-shanghai-fsi.tencentcloudapi.com", id="financial region"),
-        pytest.param(
-            {"root_domain": "internal.tencentcloudapi.com"}, "cbs.internal.tencentcloudapi.com", id="root domain"
-        ),
+        pytest.param({"root_domain": "internal.tencentcloudapi.com"}, "cbs.internal.tencentcloudapi.com", id="root domain"),
         pytest.param({"endpoint": "10.0.0.9:8443"}, "10.0.0.9:8443", id="endpoint"),
     ],
 )

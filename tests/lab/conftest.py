@@ -29,6 +29,7 @@ def shared_stage(state_dir: Path) -> Iterator[Stage]:
     variables = {"QUIESCE_API_TIMEOUT_S": str(API_TIMEOUT_S), "QUIESCE_HOOK_TIMEOUT_S": "1"}
     with stage(state_dir, variables=variables, policy=limits) as here:
         here.host.load.start(1000)
+        here.host.load.wait_until_acked(100)
         yield here
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from quiesce_lab import rivals
 from quiesce_lab.stage import Stage, stage
 from quiesce_lab.trial import by_function, by_rival, run_trial, run_until_lost
 from tests.lab.situations import assert_writable, sessions, setting, target_of
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 
@@ -43,11 +45,16 @@ def test_a_second_delivery_reports_the_snapshots_of_the_first(lab: Stage) -> Non
     assert len(lab.site.cloud.record.of("CreateSnapshot")) == calls
 
 
+def listed(lab: Stage, snapshot_id: str) -> list[dict[str, Any]]:
+    """What the API lists under this id; nothing for a moment after it was accepted."""
+    answer = lab.site.console.cbs.call_json("DescribeSnapshots", {"SnapshotIds": [snapshot_id]})
+    return list(answer["Response"]["SnapshotSet"])
+
+
 def test_the_snapshot_is_named_and_tagged(lab: Stage) -> None:
     certificate = target_of(lab.fire())["certificate"]
     (snapshot_id,) = certificate["snapshots"].values()
-    listed = lab.site.console.cbs.call_json("DescribeSnapshots", {"SnapshotIds": [snapshot_id]})
-    (snapshot,) = listed["Response"]["SnapshotSet"]
+    (snapshot,) = wait_until(lambda: listed(lab, snapshot_id))
     tags = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
     assert snapshot["SnapshotName"] == f"quiesce-nightly-{certificate['run_id']}-{lab.host.disk_ids[0]}"
     assert tags["quiesce:level"] == "application"
@@ -72,7 +79,7 @@ def test_the_function_fits_into_its_memory(lab: Stage) -> None:
 
 @pytest.mark.parametrize(("disks", "fs"), [pytest.param(4, "ext4", id="four disks"), pytest.param(1, "xfs", id="xfs")])
 def test_other_layouts_are_cut_inside_one_hold_too(state_dir: Path, disks: int, fs: str) -> None:
-    with stage(state_dir.with_name(f"{state_dir.name}-{disks}-{fs}"), disks=disks, fs=fs) as here:
+    with stage(state_dir.with_name(f"{state_dir.name}-{disks}-{fs}"), disks=disks, fs=fs, address="127.77.0.2") as here:
         here.host.load.start(1000)
         here.host.set_durability(0)
         trial = run_trial(here.host, by_function(here.fire))

@@ -93,7 +93,7 @@ class MysqlQuiescer:
             "sessions": [lock.id, control.id],
             "flush_log_at_trx_commit": mysql_redo.setting(control),
         }
-        return MysqlHold(self.name, self._options, Parts(lock, control, flavor, choose_view(control, flavor)), leftover)
+        return MysqlHold(self.name, self._options, Parts(lock, control, flavor, choose_view(flavor)), leftover)
 
     def _flush(self, control: Session, hold: MysqlHold, budget: Budget) -> None:
         if hold.leftover["flush_log_at_trx_commit"] != 1:

@@ -54,10 +54,15 @@ class Process:
         """Whether a statement of a client runs; replication threads and the server's own do not count."""
         return self.command in _RUNNING and self.user != "system user"
 
+    @property
+    def who(self) -> str:
+        """The session in words."""
+        return f"session {self.id} ({self.user}@{self.host})"
+
     def __str__(self) -> str:
-        who = f"session {self.id} ({self.user}@{self.host})"
         head = " ".join(self.statement.split())[:_HEAD]
-        return f'{who} has run "{head}" for {self.elapsed_s} s' if head else f"{who} idle for {self.elapsed_s} s"
+        doing = f'has run "{head}"' if head else "has been idle"
+        return f"{self.who} {doing} for {self.elapsed_s} s"
 
 
 def processes(control: Session, query: str = _PROCESSES) -> tuple[Process, ...]:
@@ -98,7 +103,8 @@ def _foreign_lock(control: Session, flavor: Flavor) -> str:
     if flavor.mariadb:
         if commit_is_refused(control):
             return "another session holds a global read lock, or a backup blocks commits; let it end, then run again"
-        return "another backup is under way (BACKUP STAGE); let it end, then run again" if backup_is_refused(control) else ""
+        backup = "another backup is under way (BACKUP STAGE); let it end, then run again"
+        return backup if backup_is_refused(control) else ""
     if not mysql_lists_locks(control):
         return ""  # refused already, for want of a witness
     holders = [str(row[0]) for row in control.rows(_OTHER_LOCKS, control.id)]

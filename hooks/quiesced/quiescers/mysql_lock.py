@@ -1,10 +1,10 @@
 """How the server itself shows that the global read lock is in force, asked from another session.
 
-MySQL and MariaDB list metadata locks in performance_schema when the instrument is on (MySQL: by default; MariaDB: not).
-MariaDB has a plugin for it as well. Where neither is there, an empty XA transaction is asked to prepare: that takes the
-commit lock that FLUSH TABLES WITH READ LOCK denies, is refused at once (error 1205) while the lock is *granted*, goes
-through while it is only waited for, needs no privilege, writes nothing to any log, and is rolled back (measured on
-MariaDB 10.11; BACKUP STAGE START, in contrast, is compatible with that lock and shows nothing).
+MySQL lists metadata locks in performance_schema. MariaDB's own list keeps showing the first of the two locks that FLUSH
+TABLES WITH READ LOCK takes (BACKUP_FTWRL1, which says nothing about commits), and is off by default. There an empty XA
+transaction is asked to prepare: that takes the commit lock which the second one denies, is refused at once (error 1205)
+while the lock is *granted*, goes through while it is only waited for, needs no privilege, writes nothing to any log, and
+is rolled back. Measured on MariaDB 10.11, where BACKUP STAGE START, in contrast, is compatible with the read lock.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from quiesced.quiescers.mysql_session import LOST, Flavor, Session
 LOCK_WAIT_TIMEOUT = 1205
 _INSTRUMENT = (
     "SELECT COUNT(*) FROM performance_schema.setup_instruments WHERE name = 'wait/lock/metadata/sql/mdl' AND enabled = 'YES'"
-)
-_PLUGIN = (
-    "SELECT COUNT(*) FROM information_schema.plugins WHERE plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE'"
 )
 
 
@@ -54,55 +51,23 @@ class RefusedCommit:
 
     def shows(self, control: Session, lock_session_id: int) -> bool:
         """See LockView. That it is this session's lock follows from its being idle and the guard before it."""
+        del lock_session_id
         return commit_is_refused(control)
 
 
-_OWNED = (
+MYSQL_VIEW = ListedLock(
     "SELECT COUNT(DISTINCT l.object_type) FROM performance_schema.metadata_locks l "
     "JOIN performance_schema.threads t ON t.thread_id = l.owner_thread_id "
-    "WHERE t.processlist_id = %s AND l.lock_status = 'GRANTED' AND "
-)
-MYSQL_VIEW = ListedLock(
-    _OWNED + "l.object_type IN ('GLOBAL', 'COMMIT') AND l.lock_type = 'SHARED'",
+    "WHERE t.processlist_id = %s AND l.lock_status = 'GRANTED' "
+    "AND l.object_type IN ('GLOBAL', 'COMMIT') AND l.lock_type = 'SHARED'",
     2,
     "performance_schema.metadata_locks lists GLOBAL and COMMIT as granted to the session",
 )
-_MARIADB_VIEWS: tuple[tuple[str, ListedLock], ...] = (
-    (
-        _INSTRUMENT,
-        ListedLock(
-            _OWNED + "l.object_type = 'BACKUP' AND l.lock_type = 'BACKUP_FTWRL2'",
-            1,
-            "performance_schema.metadata_locks lists BACKUP_FTWRL2 as granted to the session",
-        ),
-    ),
-    (
-        _PLUGIN,
-        ListedLock(
-            "SELECT COUNT(*) FROM information_schema.metadata_lock_info "
-            "WHERE thread_id = %s AND lock_mode = 'MDL_BACKUP_FTWRL2'",
-            1,
-            "information_schema.metadata_lock_info lists MDL_BACKUP_FTWRL2 for the session",
-        ),
-    ),
-)
 
 
-def choose_view(control: Session, flavor: Flavor) -> LockView:
-    """Choose how this server will show the lock."""
-    if not flavor.mariadb:
-        return MYSQL_VIEW
-    for available, view in _MARIADB_VIEWS:
-        if _usable(control, available, view):
-            return view
-    return RefusedCommit()
-
-
-def _usable(control: Session, available: str, view: ListedLock) -> bool:
-    try:
-        return bool(control.value(available)) and not view.shows(control, control.id)
-    except LOST:
-        return False  # not compiled in, or no SELECT there: the next way is as good
+def choose_view(flavor: Flavor) -> LockView:
+    """Choose how this server shows the lock."""
+    return RefusedCommit() if flavor.mariadb else MYSQL_VIEW
 
 
 def mysql_lists_locks(control: Session) -> bool:
@@ -149,7 +114,7 @@ def _goes_through(control: Session, statement: str) -> bool:
     try:
         control.run(statement)
     except LOST as error:
-        if error.args and error.args[0] == LOCK_WAIT_TIMEOUT:
+        if error.args[:1] == (LOCK_WAIT_TIMEOUT,):
             return False
         raise
     return True

@@ -78,7 +78,8 @@ class Session:
 
     def __init__(self, options: Options, *, read_timeout_s: float = STATEMENT_TIMEOUT_S) -> None:
         """Connect; raises what ``LOST`` names."""
-        self.user = options.user
+        if not options.socket.is_socket():  # PyMySQL would say "localhost" and leave its own socket to the collector
+            raise FileNotFoundError(f"there is no socket {options.socket}; is the server running?")
         self._connection = pymysql.connect(
             unix_socket=str(options.socket),
             user=options.user,
@@ -152,10 +153,7 @@ class Session:
     def close(self) -> None:
         """Say goodbye if the server listens, and close in any case. Any number of times."""
         if self._connection.open:
-            try:
-                self._connection.close()
-            except LOST:
-                return
+            self._connection.close()
 
 
 def connect(options: Options, name: str, *, read_timeout_s: float = STATEMENT_TIMEOUT_S) -> Session:
@@ -163,7 +161,7 @@ def connect(options: Options, name: str, *, read_timeout_s: float = STATEMENT_TI
     try:
         return Session(options, read_timeout_s=read_timeout_s)
     except LOST as error:
-        raise unreachable(name, error) from error
+        raise unreachable(f"{name}: cannot log in as {options.user}", error) from error
 
 
 def unreachable(name: str, error: Exception) -> Refused:

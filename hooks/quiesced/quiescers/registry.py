@@ -1,38 +1,42 @@
-"""Which engines there are. A new one is a module with ``read_options`` and a quiescer, and one line here."""
+"""Which engines there are; files of no application are held by the freeze (quiescers/filesystem).
+
+A new one is a module with ``read_options`` and a quiescer, and two places here.
+"""
 
 from __future__ import annotations
 
 from typing import Callable
 
 from quiesced.config import ApplicationConfig
-from quiesced.quiescers import mysql_session, sqlite
+from quiesced.quiescers import mysql, mysql_hold, mysql_session, sqlite
 from quiesced.quiescers.base import Quiescer
-from quiesced.quiescers.mysql import MysqlQuiescer
+
+Built = tuple[Quiescer, tuple[str, ...]]
 
 
-def _mysql(application: ApplicationConfig, path: str) -> tuple[Quiescer, tuple[str, ...]]:
-    options, problems = mysql_session.read_options(application.options, path)
-    return MysqlQuiescer(application.name, options), problems
+def _mysql(application: ApplicationConfig, path: str) -> Built:
+    options, found = mysql_session.read_options(application.options, path)
+    return mysql.MysqlQuiescer(application.name, options), found
 
 
-def _sqlite(application: ApplicationConfig, path: str) -> tuple[Quiescer, tuple[str, ...]]:
-    options, problems = sqlite.read_options(application.options, path)
-    return sqlite.SqliteQuiescer(application.name, options), problems
+def _sqlite(application: ApplicationConfig, path: str) -> Built:
+    options, found = sqlite.read_options(application.options, path)
+    return sqlite.SqliteQuiescer(application.name, options), found
 
 
-ENGINES: dict[str, Callable[[ApplicationConfig, str], tuple[Quiescer, tuple[str, ...]]]] = {
-    "mysql": _mysql,
-    "sqlite": _sqlite,
+ENGINES: dict[str, Callable[[ApplicationConfig, str], Built]] = {
+    mysql_hold.ENGINE: _mysql,
+    sqlite.ENGINE: _sqlite,
 }
 
 
 def problems(application: ApplicationConfig, path: str) -> tuple[str, ...]:
-    """Name everything that is wrong with an application's engine or options."""
+    """Name everything that is wrong with an application's engine or options; ``path`` is its place in the file."""
     if application.engine not in ENGINES:
         return (f"{path}.engine: must be one of {', '.join(ENGINES)}",)
     return ENGINES[application.engine](application, path)[1]
 
 
 def build(application: ApplicationConfig) -> Quiescer:
-    """Build the quiescer of an application whose options have no problems."""
+    """Build the quiescer of an application that has no problems."""
     return ENGINES[application.engine](application, application.name)[0]

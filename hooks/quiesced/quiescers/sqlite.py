@@ -57,6 +57,7 @@ class SqliteQuiescer:
 
     def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> SqliteHold:
         """Open everything and checkpoint as far as that blocks nobody. There is nothing to heal."""
+        del budget, register  # neither waits nor changes anything
         try:
             return SqliteHold(self.name, self._path)
         except (sqlite3.Error, OSError) as error:

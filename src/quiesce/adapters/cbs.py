@@ -18,8 +18,9 @@ DISKS_PER_FILTER = 10
 """SDK, cbs, DescribeSnapshots: values of the filter ``disk-id``."""
 INSTANCES_PER_FILTER = 5
 CREATES_PER_WINDOW = 20
-WINDOW_S = 1.1
-"""CreateSnapshot: 20 requests a second per account and region (API reference), and some room for uneven travel."""
+WINDOW_S = 1.05
+"""CreateSnapshot: 20 requests a second per account and region (API reference), and a little for their clock."""
+LOOK_EVERY_S = 0.05
 
 
 class _Tag(Answer, frozen=True):
@@ -60,28 +61,44 @@ class _Created(Answer, frozen=True):
 
 
 class RateLimit:
-    """Hands out at most ``count`` permits in any ``window_s`` seconds. One per process, shared by all targets."""
+    """Lets at most ``count`` calls be underway, or just done, in any ``window_s`` seconds. One per process, for all targets.
+
+    A permit is taken before the hold and used in it, however long that takes to get, so it counts until the window after
+    its use is over. One that is not used has to be given back.
+    """
 
     def __init__(self, clock: Clock, count: int = CREATES_PER_WINDOW, window_s: float = WINDOW_S) -> None:
         self._clock = clock
         self._count = count
         self._window_s = window_s
         self._lock = threading.Lock()
-        self._given: deque[float] = deque(maxlen=count)
+        self._taken = 0
+        self._used: deque[float] = deque()
 
     def take(self, count: int) -> None:
-        """Wait until this many permits are there, and take them together, because they are used together.
+        """Wait until this many permits are there, and take them all; more than there are, when none is in use."""
+        while not self._taken_at_once(count):
+            self._clock.sleep(LOOK_EVERY_S)
 
-        More than there are in a window are given when the window is empty.
-        """
+    def _taken_at_once(self, count: int) -> bool:
         with self._lock:
-            now = moment = self._clock.monotonic()
-            too_many = len(self._given) + min(count, self._count) - self._count
-            if too_many > 0:
-                moment = max(now, self._given[too_many - 1] + self._window_s)
-            self._given.extend([moment] * count)
-        if moment > now:
-            self._clock.sleep(moment - now)
+            while self._used and self._used[0] <= self._clock.monotonic() - self._window_s:
+                self._used.popleft()
+            busy = self._taken + len(self._used)
+            free = not busy or busy + count <= self._count
+            self._taken += count if free else 0
+            return free
+
+    def used(self) -> None:
+        """Say that a call was answered, or given up: from here on it is certainly in the past of the cloud's counter."""
+        with self._lock:
+            self._taken -= 1
+            self._used.append(self._clock.monotonic())
+
+    def give_back(self, count: int) -> None:
+        """Return permits that will not be used."""
+        with self._lock:
+            self._taken -= count
 
 
 class CbsSnapshots:
@@ -92,6 +109,12 @@ class CbsSnapshots:
         self._rate_limit = rate_limit
         self._reader = _api(cloud)
         self._writers: dict[str, Api] = {}
+        self._permitted: set[str] = set()
+
+    def close(self) -> None:
+        """Give back what ``prepare`` took and no ``create`` has used."""
+        self._rate_limit.give_back(len(self._permitted))
+        self._permitted.clear()
 
     def find(self, intents: Sequence[Intent]) -> Mapping[str, Snapshot]:
         """Look up by exact name, newest first, because whether the API's own name filter is exact is not documented."""
@@ -116,17 +139,21 @@ class CbsSnapshots:
         Connections last, so that none is idle for longer than it takes to get the hold.
         """
         self._rate_limit.take(len(intents))
+        self._permitted.update(intent.disk_id for intent in intents)
         self._writers = {intent.disk_id: _api(self._cloud) for intent in intents}
         with ThreadPoolExecutor(max_workers=len(self._writers)) as pool:
             list(pool.map(_warm, self._writers.values(), self._writers.keys()))
 
     def create(self, intent: Intent, *, timeout_s: float) -> str:
         """Send CreateSnapshot exactly once, on the connection that ``prepare`` opened for this disk."""
-        api = self._writers.get(intent.disk_id) or _api(self._cloud)
         params = {"DiskId": intent.disk_id, "SnapshotName": intent.name}
         if intent.expires_at is not None:
             params["Deadline"] = intent.expires_at
-        created = api.once("CreateSnapshot", params, _Created, timeout_s=timeout_s)
+        try:
+            created = self._writers[intent.disk_id].once("CreateSnapshot", params, _Created, timeout_s=timeout_s)
+        finally:
+            self._permitted.remove(intent.disk_id)
+            self._rate_limit.used()
         if not created.snapshot_id:
             message = "CreateSnapshot was answered without a SnapshotId, so whether it worked is not known"
             raise CloudError(message, code="NullSnapshotId", ambiguous=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from quiesce.adapters.tencent import Answer, Cloud, Page, pages
 from quiesce.plan import Instance
@@ -55,11 +55,12 @@ def _instance(listed: _Instance) -> Instance:
         instance_id=listed.instance_id or "",
         state=listed.instance_state or "UNKNOWN",
         address=addresses[0] if addresses else "",
-        local_disks=tuple(_local([listed.system_disk, *(listed.data_disks or ())])),
+        local_data=tuple(_local(listed.data_disks or ())),
+        local_system=next(_local([listed.system_disk or _Disk()]), None),
     )
 
 
-def _local(disks: Iterable[_Disk | None]) -> Iterable[str]:
+def _local(disks: Iterable[_Disk]) -> Iterator[str]:
     """Kinds of the disks that DescribeDisks never lists (SDK, cvm: LOCAL_BASIC, LOCAL_SSD and others)."""
-    kinds = (disk.disk_type or "" for disk in disks if disk is not None)
+    kinds = (disk.disk_type or "" for disk in disks)
     return (kind for kind in kinds if kind.startswith("LOCAL_"))

@@ -87,13 +87,13 @@ class HookClient:
         }
         try:
             status, answer = self._send(path, headers, body, timeout_s)
-        except requests.RequestException as error:
+        except OSError as error:  # requests' own errors are among them, and those of reading the PEM files
             raise AgentError(f"{self._base}{path} gave no answer: {error}", answered=False) from error
         if status != requests.codes.ok:
             raise self._refused(path, status, answer)
         try:
             return msgspec.json.decode(answer, type=kind)
-        except msgspec.MsgspecError as error:
+        except ValueError as error:  # msgspec's errors, and UnicodeDecodeError
             raise AgentError(
                 f"{self._base}{path} answered what protocol 1 does not know ({error}); "
                 "run releases of function and daemon that speak the same protocol",
@@ -125,7 +125,7 @@ class HookClient:
         """Translate an answer other than 200. Only a 4xx in the daemon's own words says that nothing was changed."""
         try:
             error = msgspec.json.decode(answer, type=_Refused).error
-        except msgspec.MsgspecError:
+        except ValueError:
             return AgentError(f"{self._base}{path} answered HTTP {status}, not as a hook does", answered=False)
         words = f"{error.code}: {error.message}"
         return AgentError(f"{self._base}{path} refused the request: {words}", answered=400 <= status < 500)

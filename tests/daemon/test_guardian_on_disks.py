@@ -1,0 +1,232 @@
+"""The guardian on real filesystems: whatever becomes of the daemon, writers go on by the limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from quiesced.freeze import LinuxIoctls, thaw_if_frozen
+from tests.daemon.loopdisks import LoopDisk, LoopDisks, loop_disks, needs_root
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.lab, needs_root]
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopDisks]:
+    with loop_disks(tmp_path_factory.mktemp("disks"), ("ext4", "xfs")) as made:
+        yield made
+
+
+class Daemon:
+    """A daemon in a process of its own that holds some disks."""
+
+    def __init__(self, root: Path, by_id_dir: Path, limit_s: float, disk_ids: list[str]) -> None:
+        path = os.pathsep.join([str(ROOT / "hooks"), str(ROOT)])
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.daemon.holding_daemon", str(root), str(by_id_dir), str(limit_s), *disk_ids],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+
+    def say(self) -> list[str]:
+        """Return what it says of its hold."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().decode().split()
+
+    def holds(self) -> tuple[int, float]:
+        """Return the guardian's pid, and when the limit is over on CLOCK_MONOTONIC."""
+        said = self.say()
+        assert said[0] == "held", said
+        return int(said[1]), float(said[2])
+
+    def send(self, number: signal.Signals) -> float:
+        """Send a signal and return when."""
+        sent_s = time.monotonic()
+        self.process.send_signal(number)
+        return sent_s
+
+
+@contextlib.contextmanager
+def daemon(root: Path, disks: LoopDisks, limit_s: float) -> Iterator[Daemon]:
+    made = Daemon(root, disks.by_id_dir, limit_s, [disk.disk_id for disk in disks.disks])
+    with made.process:
+        try:
+            yield made
+        finally:
+            made.process.kill()
+
+
+class Writer:
+    """Writes one file per filesystem and notes when each write came through."""
+
+    def __init__(self, mount_points: list[Path]) -> None:
+        self.done_s: list[float] = []
+        self._threads = [threading.Thread(target=self._write, args=(point,), daemon=True) for point in mount_points]
+        for thread in self._threads:
+            thread.start()
+
+    def last_s(self) -> float:
+        """Wait for all writes and return when the last one came through."""
+        for thread in self._threads:
+            thread.join(10.0)
+        assert len(self.done_s) == len(self._threads), "a filesystem is still frozen"
+        return max(self.done_s)
+
+    def _write(self, point: Path) -> None:
+        (point / "written").write_text("x")
+        self.done_s.append(time.monotonic())
+
+
+def mount_points(disks: LoopDisks) -> list[Path]:
+    return [disk.mount_point for disk in disks.disks]
+
+
+def test_a_daemon_that_is_killed_lets_go_within_a_tenth_of_a_second(disks: LoopDisks, tmp_path: Path) -> None:
+    with daemon(tmp_path, disks, 30.0) as holding:
+        holding.holds()
+        writer = Writer(mount_points(disks))
+        killed_s = holding.send(signal.SIGKILL)
+        assert writer.last_s() - killed_s < 0.1
+    assert not any(disks.is_frozen(number) for number in range(2))
+
+
+def test_a_daemon_that_hangs_lets_go_at_its_limit(disks: LoopDisks, tmp_path: Path) -> None:
+    with daemon(tmp_path, disks, 0.6) as holding:
+        _, ends_s = holding.holds()
+        writer = Writer(mount_points(disks))
+        holding.send(signal.SIGSTOP)
+        assert -0.01 < writer.last_s() - ends_s < 0.05
+        holding.send(signal.SIGKILL)
+
+
+def test_a_hold_that_nobody_releases_ends_by_its_limit(disks: LoopDisks, tmp_path: Path) -> None:
+    with daemon(tmp_path, disks, 0.5) as holding:
+        _, ends_s = holding.holds()
+        assert -0.1 < Writer(mount_points(disks)).last_s() - ends_s < 0.05
+
+
+def test_a_daemon_whose_guardian_is_killed_lets_go_at_once(disks: LoopDisks, tmp_path: Path) -> None:
+    with daemon(tmp_path, disks, 30.0) as holding:
+        guardian_pid, _ = holding.holds()
+        writer = Writer(mount_points(disks))
+        killed_s = time.monotonic()
+        os.kill(guardian_pid, signal.SIGKILL)
+        assert writer.last_s() - killed_s < 0.2
+
+
+def may_be_spared() -> bool:
+    """Whether this machine lets root lower a process's OOM score: it needs CAP_SYS_RESOURCE, bit 24."""
+    status = Path("/proc/self/status").read_text()
+    return bool(int(status.split("CapEff:")[1].split()[0], 16) >> 24 & 1)
+
+
+def test_the_guardian_is_locked_in_memory_and_spared_by_the_oom_killer(disks: LoopDisks, tmp_path: Path) -> None:
+    with daemon(tmp_path, disks, 30.0) as holding:
+        guardian_pid, _ = holding.holds()
+        status = Path(f"/proc/{guardian_pid}/status").read_text()
+        locked_kib, size_kib = (int(status.split(f"{field}:")[1].split()[0]) for field in ("VmLck", "VmRSS"))
+        assert locked_kib >= size_kib > 0
+        assert Path(f"/proc/{guardian_pid}/oom_score_adj").read_text() == ("-900\n" if may_be_spared() else "0\n")
+
+
+class Nested:
+    """A disk whose image lies on another disk: while the lower one is frozen, freezing the upper one is stuck."""
+
+    def __init__(self, root: Path, lower: LoopDisks, upper: LoopDisks) -> None:
+        self.root = root
+        self.lower = lower
+        self.upper = upper
+        self._fd = os.open(lower.disks[0].mount_point, os.O_RDONLY)
+
+    @property
+    def disk(self) -> LoopDisk:
+        return self.upper.disks[0]
+
+    def freeze_below(self) -> None:
+        LinuxIoctls().freeze(self._fd)
+
+    def thaw_below(self) -> float:
+        """Let the stuck freeze complete; return when."""
+        thaw_if_frozen(LinuxIoctls(), self._fd)
+        return time.monotonic()
+
+    def close(self) -> None:
+        self.thaw_below()
+        os.close(self._fd)
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Iterator[Nested]:
+    with contextlib.ExitStack() as stack:
+        lower = stack.enter_context(loop_disks(tmp_path, ("xfs",)))
+        upper = stack.enter_context(loop_disks(lower.disks[0].mount_point, ("ext4",)))
+        made = Nested(tmp_path, lower, upper)
+        stack.callback(made.close)
+        yield made
+
+
+STUCK = """
+import os, sys, time
+from quiesced.freeze import LinuxIoctls
+from quiesced.guardian_client import Guarded, GuardianProcess
+fd = os.open(sys.argv[1], os.O_RDONLY)
+guardian = GuardianProcess(Guarded((fd,), (), -1), time.monotonic() + float(sys.argv[2]), lambda: None)
+sys.stdout.write("armed\\n")
+sys.stdout.flush()
+sys.stdin.readline()
+LinuxIoctls().freeze(fd)
+sys.stdin.readline()
+"""
+
+
+@contextlib.contextmanager
+def stuck_in_a_freeze(nested: Nested, limit_s: float) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a daemon that is stuck in FIFREEZE, in uninterruptible sleep."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK, str(nested.disk.mount_point), str(limit_s)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "hooks")},
+    )
+    with process:
+        assert process.stdin and process.stdout
+        assert process.stdout.readline() == b"armed\n"
+        (nested.disk.mount_point / "dirty").write_bytes(os.urandom(1 << 20))
+        nested.freeze_below()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        wait_until(lambda: "wait_writeback" in Path(f"/proc/{process.pid}/stack").read_text())
+        try:
+            yield process
+        finally:
+            process.kill()
+            nested.thaw_below()
+
+
+def test_a_freeze_that_completes_after_the_limit_is_thawed_at_once(nested: Nested) -> None:
+    with stuck_in_a_freeze(nested, 0.5):
+        writer = Writer([nested.disk.mount_point])
+        with pytest.raises(AssertionError):
+            wait_until(lambda: writer.done_s, 0.8)  # the limit is over, and the kernel still has the freeze
+        thawed_s = nested.thaw_below()
+        assert writer.last_s() - thawed_s < 0.5
+
+
+def test_a_daemon_killed_inside_a_stuck_freeze_leaves_nothing_frozen(nested: Nested) -> None:
+    with stuck_in_a_freeze(nested, 60.0) as process:
+        process.kill()
+        writer = Writer([nested.disk.mount_point])
+        thawed_s = nested.thaw_below()
+        assert writer.last_s() - thawed_s < 0.5
