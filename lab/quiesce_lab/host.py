@@ -65,6 +65,8 @@ class Host:
 
     def verify(self, snapshots: Mapping[str, str]) -> Verdict:
         """Restore a set (disk id to snapshot id) onto new disks, start a second server, and compare with the ledger."""
+        if set(snapshots) != set(self.disk_ids):
+            raise LabError(f"only {sorted(snapshots)} of {self.disk_ids} were snapshotted: there is no set to restore")
         window = Window.around(calls_of(self.site, set(snapshots.values())))
         return verifier.judge(self.load.writes, self._restored(snapshots), window)
 

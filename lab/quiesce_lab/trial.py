@@ -63,6 +63,8 @@ def by_function(fire: Callable[[], Mapping[str, Any]]) -> Take:
         certificate = target["certificate"]
         if certificate is None:
             raise LabError(f"the function refused the target: {target['refusal']}")
+        if not certificate["snapshots"]:
+            raise LabError(f"the function took no snapshot: {certificate['reasons']}")
         held_s = certificate["held_s"]
         positions = [position.get("gtid", "") for position in certificate["positions"].values()]
         said = {

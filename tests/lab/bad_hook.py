@@ -13,11 +13,12 @@ from pathlib import Path
 HOOKS = Path(__file__).resolve().parents[2] / "hooks"
 sys.path.insert(0, str(HOOKS))
 
-from quiesced import cli, instance_hold, keeper, witness  # noqa: E402 - the path comes first
+from quiesced import cli, freeze, instance_hold, keeper, witness  # noqa: E402 - the path comes first
 from quiesced.messages import Witness  # noqa: E402
 from quiesced.quiescers import mysql  # noqa: E402
 from quiesced.quiescers.base import Budget  # noqa: E402
 from quiesced.quiescers.mysql_hold import MysqlHold  # noqa: E402
+from quiesced.quiescers.mysql_session import Session  # noqa: E402
 
 
 class SessionEnds(MysqlHold):
@@ -29,10 +30,23 @@ class SessionEnds(MysqlHold):
 
 
 class StillWaiting(MysqlHold):
-    """FTWRL in the background, and *held* before it was granted."""
+    """FTWRL from a client in the background, and *held* before it was granted."""
 
     def quiesce(self, budget: Budget) -> None:
-        threading.Thread(target=self._parts.lock.run, args=("FLUSH TABLES WITH READ LOCK",), daemon=True).start()
+        background = Session(self._options, read_timeout_s=30)
+        threading.Thread(target=background.run, args=("FLUSH TABLES WITH READ LOCK",), daemon=True).start()
+
+    def _look_at_lock(self) -> tuple[bool, str]:
+        query = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for%%' AND info LIKE %s"
+        waiting = self._parts.control.value(query, "FLUSH TABLES WITH READ LOCK%")
+        return not waiting, "the process list has the lock request as waiting" if waiting else "no request waits"
+
+    def release(self) -> None:
+        control = self._parts.control
+        listed = control.rows("SELECT id FROM information_schema.processlist WHERE info LIKE 'FLUSH TABLES WITH%'")
+        for (session_id,) in listed:
+            control.run(f"KILL CONNECTION {session_id}")
+        super().release()
 
 
 class LetsGoEarly(instance_hold.InstanceHold):
@@ -55,6 +69,12 @@ def main(kind: str, arguments: list[str]) -> int:
             "thaws early": (keeper, "InstanceHold", LetsGoEarly),
         }[kind],
     ]
+    if kind != "thaws early":
+        # As the recipes have it: the lock alone, no freeze, and the redo log left where it is.
+        replaced += [
+            (freeze.LinuxIoctls, "freeze", lambda _ioctls, _fd: None),
+            (mysql.MysqlQuiescer, "_flush", lambda _quiescer, _control, _hold, _budget: None),
+        ]
     for module, name, bad in replaced:
         setattr(module, name, bad)
     return cli.main(arguments)

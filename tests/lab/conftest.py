@@ -26,7 +26,7 @@ def state_dir() -> Path:
 @pytest.fixture(scope="session")
 def shared_stage(state_dir: Path) -> Iterator[Stage]:
     limits = {"acquire_limit_s": "1.0", "hold_limit_s": str(HOLD_LIMIT_S)}
-    variables = {"QUIESCE_API_TIMEOUT_S": str(API_TIMEOUT_S), "QUIESCE_HOOK_TIMEOUT_S": "1"}
+    variables = {"QUIESCE_API_TIMEOUT_S": str(API_TIMEOUT_S), "QUIESCE_HOOK_TIMEOUT_S": "3"}
     with stage(state_dir, variables=variables, policy=limits) as here:
         here.host.load.start(1000)
         here.host.load.wait_until_acked(100)

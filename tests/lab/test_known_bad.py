@@ -52,7 +52,7 @@ def caught(trial: Trial) -> bool:
 @pytest.mark.parametrize("kind", ["session ends", "still waiting", "thaws early"])
 def test_the_certificate_and_the_verifier_refuse(lab: Stage, kind: str) -> None:
     lab.host.set_durability(0)
-    trials = []
+    trials: list[Trial] = []
     with bad_hook(lab, kind):
         for _ in range(ATTEMPTS):
             with ExitStack() as around:

@@ -86,15 +86,17 @@ class MysqlHold:
     def witness(self) -> ApplicationWitness:
         """Ask the server; whatever it does not answer is not there."""
         alive = self._parts.lock.alive()
-        shown, evidence = self._look_at_lock()
+        # A server without the lock is not asked further: on a frozen filesystem its commits wait for the thaw, and whoever
+        # asks for the position waits behind them.
+        shown, evidence = self._look_at_lock() if alive else (False, "the session that held it is gone")
         return ApplicationWitness(
             name=self.name,
             engine=ENGINE,
             session=str(self._parts.lock.id),
             session_alive=alive,
-            lock_shown=alive and shown,
+            lock_shown=shown,
             lock_evidence=evidence,
-            position=self._position(),
+            position=self._position() if shown else {},
             durable=self._redo is not None,
             durable_evidence=str(self._redo or "the redo log was not seen on disk"),
         )
