@@ -8,6 +8,8 @@
 #   --root DIR         install below DIR and leave this host alone
 set -eu
 umask 077
+# The system's own programs before any that a user put in front of them.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 archive=

@@ -96,12 +96,12 @@ class LeaseBook:
         lease = self._leases.get(request.lease_id)
         if lease:
             return self.repeat(request.lease_id) if lease.phase is not Phase.OVER else _lease_over(lease)
-        if self._place:
-            return refused(request.lease_id, Refusal("busy", f"lease {self._place.lease_id} has not ended; try again"))
         holds = self.holds_of(request.run_id)
-        if holds != request.prior_holds:
+        if holds != request.prior_holds or self._is_at_work(request.run_id):
             message = f"this run has held {holds} times, not {request.prior_holds}; look for its snapshots again"
             return refused(request.lease_id, Refusal("run_moved_on", message))
+        if self._place:
+            return refused(request.lease_id, Refusal("busy", f"lease {self._place.lease_id} has not ended; try again"))
         self._place = self._remember(_Lease(request.lease_id, request.run_id, Phase.ACQUIRING))
         return Turn.ACQUIRE
 
@@ -170,9 +170,15 @@ class LeaseBook:
         if self._place and self._place.lease_id == lease_id and self._place.phase is Phase.OVER:
             self._place = None
 
+    def _is_at_work(self, run_id: str) -> bool:
+        """Whether another delivery of this run has the place and is not over."""
+        place = self._place
+        return place is not None and place.run_id == run_id and place.phase is not Phase.OVER
+
     def holds_of(self, run_id: str) -> int:
-        """Count the holds granted to a run."""
-        return sum(lease.granted for lease in self._leases.values() if lease.run_id == run_id)
+        """Count the holds granted to a run, and the one that it is acquiring: another delivery must not pass that by."""
+        mine = [lease for lease in self._leases.values() if lease.run_id == run_id]
+        return sum(lease.granted or lease.phase is Phase.ACQUIRING for lease in mine)
 
     def current(self) -> tuple[str, str, Phase, float] | None:
         """Lease that has the place: its id, its run, its phase, and when its hold ends on the clock."""

@@ -34,6 +34,8 @@ MAX_BODY_BYTES = 65_536
 MAX_HEADER_BYTES = 16_384
 THREADS = 16
 """More than one run needs: a release must find a free one while a quiesce waits."""
+BACKLOG = 128
+"""Cheroot's 5 makes a caller behind a burst wait a second for its next SYN."""
 READ_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 60
 """A connection is opened by check and used again by release: whatever the function does in between must fit."""
@@ -123,6 +125,7 @@ class HookServer:
 
     def __init__(self, listen: Listen, app: App) -> None:
         self._server = _Server((listen.host, listen.port), app, numthreads=THREADS, server_name="quiesced")
+        self._server.request_queue_size = BACKLOG
         self._server.timeout = IDLE_TIMEOUT_S
         self._server.max_request_header_size = MAX_HEADER_BYTES
         self._server.keep_alive_conn_limit = 64
@@ -148,6 +151,14 @@ class HookServer:
 class _Server(wsgi.Server):
     """Cheroot's server, with its messages in our log instead of on standard error."""
 
+    def process_conn(self, conn: _Connection) -> None:
+        """Give a connection to a worker once it has said something: silent callers take no worker from others."""
+        if conn.awaited:
+            super().process_conn(conn)
+        else:
+            conn.awaited = True
+            self.put_conn(conn)
+
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         log.log(level, "%s", msg, exc_info=traceback)
 
@@ -171,8 +182,9 @@ class _Tls(BuiltinSSLAdapter):
 
 
 class _Connection(HTTPConnection):
-    """A connection that shakes hands before its first request."""
+    """A connection that shakes hands before its first request. ``awaited``: it was watched for its first bytes."""
 
+    awaited = False
     _greeted = False
 
     def communicate(self) -> bool:

@@ -62,7 +62,6 @@ class LedgerWriter:
             self._file.write(_line(write))
             if self._queue.empty():
                 self._file.flush()
-        self._file.flush()
 
 
 class LedgerReader:

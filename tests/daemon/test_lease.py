@@ -85,12 +85,22 @@ def test_whoever_waited_for_a_hold_that_is_over_by_now_is_not_told_that_it_holds
 
 def test_another_lease_is_busy_until_the_place_is_vacated() -> None:
     book = book_holding(Clock())
-    assert code_of(book.ask(quiesce("lease-2", prior_holds=1))) == "busy"
+    assert code_of(book.ask(quiesce("lease-2", run_id="run-2"))) == "busy"
     book.release("lease-1")
     book.ended("lease-1", released("lease-1"))
-    assert code_of(book.ask(quiesce("lease-2", prior_holds=1))) == "busy"
+    assert code_of(book.ask(quiesce("lease-2", run_id="run-2"))) == "busy"
     book.vacate("lease-1")
-    assert book.ask(quiesce("lease-2", prior_holds=1)) is Turn.ACQUIRE
+    assert book.ask(quiesce("lease-2", run_id="run-2")) is Turn.ACQUIRE
+
+
+def test_another_delivery_of_a_run_that_is_acquiring_or_held_is_told_that_the_run_moved_on() -> None:
+    book = LeaseBook(Clock())
+    book.ask(quiesce())
+    assert book.holds_of("run-1") == 1
+    assert code_of(book.ask(quiesce("lease-2"))) == "run_moved_on"
+    assert code_of(book.ask(quiesce("lease-2", prior_holds=1))) == "run_moved_on"
+    book.granted("lease-1", held("lease-1"), 110)
+    assert code_of(book.ask(quiesce("lease-2", prior_holds=1))) == "run_moved_on"
 
 
 def test_a_lease_that_was_refused_for_being_busy_may_ask_again() -> None:

@@ -20,6 +20,7 @@ from quiesce_lab.load import SQLITE, Load
 from quiesce_lab.machine import Machine
 from quiesce_lab.restore import read_sqlite
 from tests.lab.machines import new_machine
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -43,6 +44,10 @@ def add_all(book: LedgerWriter, writes: list[Write]) -> None:
         book.add(write)
 
 
+def seen_by(reader: LedgerReader, count: int) -> None:
+    wait_until(lambda: reader.acked == count)
+
+
 def test_what_many_threads_add_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "ledger.csv"
     book = LedgerWriter(path)
@@ -57,6 +62,15 @@ def test_what_many_threads_add_is_read_back(tmp_path: Path) -> None:
     book.close()
     read = LedgerReader(path).writes
     assert {writer: [write for write in read if write.writer == writer] for writer in sent} == sent
+
+
+def test_an_acknowledgement_is_seen_at_once_and_not_when_a_buffer_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.csv"
+    reader = LedgerReader(path)
+    with contextlib.closing(LedgerWriter(path)) as book:
+        for seq in range(3):
+            book.add(Write(1, seq, 1.0, 2.0))
+            seen_by(reader, seq + 1)
 
 
 def test_a_line_that_is_still_being_written_waits_for_its_end(tmp_path: Path) -> None:

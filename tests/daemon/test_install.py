@@ -1,0 +1,88 @@
+"""install.sh, staged into a directory: nothing on this host is touched."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HOOKS = Path(__file__).parents[2] / "hooks"
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+
+
+def install(root: Path, *arguments: str, address: str = "10.1.2.3") -> subprocess.CompletedProcess[str]:
+    archive = root.parent / "quiesced.pyz"
+    if not archive.exists():
+        archive.write_text("the program")
+    argv = ["sh", str(HOOKS / "install.sh"), "--root", str(root), "--archive", str(archive), "--address", address]
+    return subprocess.run([*argv, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "staged"
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_everything_has_its_place_and_secrets_are_private(root: Path) -> None:
+    done = install(root)
+    assert done.returncode == 0, done.stderr
+    for name in ("opt/quiesced/quiesced.pyz", "usr/local/sbin/quiesced", "etc/systemd/system/quiesced.service"):
+        assert (root / name).is_file()
+    private = [root / "etc/quiesced", *(root / "etc/quiesced").rglob("*")]
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in private)
+    config = (root / "etc/quiesced/quiesced.toml").read_text()
+    (key,) = (root / "etc/quiesced/keys").iterdir()
+    assert 'host = "10.1.2.3"' in config
+    assert f'"{key.name}" = "/etc/quiesced/keys/{key.name}"' in config
+    assert re.fullmatch(r"[0-9a-f]{64}\n", key.read_text())
+
+
+def test_no_secret_is_printed(root: Path) -> None:
+    done = install(root)
+    (key,) = (root / "etc/quiesced/keys").iterdir()
+    assert key.read_text().strip() not in done.stdout + done.stderr
+    assert "PRIVATE KEY" not in done.stdout + done.stderr
+
+
+def test_a_second_run_replaces_the_program_and_nothing_else(root: Path) -> None:
+    install(root)
+    (root / "etc/quiesced/quiesced.toml").write_text("# the owner's own")
+    before = everything(root)
+    (root.parent / "quiesced.pyz").write_text("the next program")
+    assert install(root).returncode == 0
+    assert everything(root) == {**before, "opt/quiesced/quiesced.pyz": b"the next program"}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("10.1.2.3", "IP Address:10.1.2.3"), ("fd00::5", "IP Address:FD00:0"), ("db1.example", "DNS:db1.example")],
+)
+def test_the_certificate_names_the_address(root: Path, address: str, shown: str) -> None:
+    install(root, address=address)
+    argv = ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", str(root / "etc/quiesced/tls/certificate.pem")]
+    assert shown in subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--address", "a|b"), "not an IP address or host name"),
+        (("--archive", "/no/such.pyz"), "no such file: /no/such.pyz"),
+        (("--wat",), "unknown option --wat"),
+        (("--root",), "--root needs a value"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_made(root: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = install(root, *arguments)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert not root.exists()
