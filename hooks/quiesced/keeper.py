@@ -178,6 +178,8 @@ class Keeper:
 
     def _back_out(self, hold: InstanceHold, refusal: Refusal) -> QuiesceAnswer:
         failures = hold.let_go()
+        if self._book.is_cancelled(hold.lease_id):
+            refusal = Refusal("cancelled", "a release for this lease arrived while it was being acquired")
         answer = QuiesceAnswer(hold.lease_id, "refused", refusal, None, hold.take_steps(), 0.0)
         self._finish(hold, failures, lambda: self._book.refused(hold.lease_id, answer))
         return answer

@@ -101,7 +101,7 @@ class App:
             return 200, "", self._answer(environ)
         except RequestRefused as error:
             return error.status, error.code, _error(error.code, str(error))
-        except Exception:
+        except Exception:  # whatever it is, the caller gets an answer and the log has the rest
             log.exception("a request failed", extra={"path": environ["REQUEST_URI"][:200]})
             return 500, "internal", _error("internal", "something unexpected; the daemon's log has it")
 

@@ -168,7 +168,7 @@ class FakeGuardian:
         self.armed = True
         self._journal = journal
         self._on_lost = on_lost
-        self._lost = ""
+        self.why_lost = ""
         journal.note("armed")
 
     def bring_forward(self, deadline_s: float) -> None:
@@ -176,7 +176,7 @@ class FakeGuardian:
         self.deadline_s = deadline_s
 
     def lost(self) -> str:
-        return self._lost
+        return self.why_lost
 
     def disarm(self) -> None:
         if self.armed:
@@ -185,7 +185,7 @@ class FakeGuardian:
 
     def die(self) -> None:
         """Die as if killed."""
-        self._lost = "the guardian process died"
+        self.why_lost = "the guardian process died"
         self.armed = False
         self._on_lost()
 
@@ -206,6 +206,7 @@ class FakeApplication:
     locked: bool = False
     setting: str = "relaxed"
     witness_says: dict[str, object] = field(default_factory=dict)
+    witness_takes_s: float = 0.0
     connection: int = -1
 
     def check(self) -> Report:
@@ -252,6 +253,7 @@ class FakeHold:
 
     def witness(self) -> ApplicationWitness:
         self._application._step("witness")
+        threading.Event().wait(self._application.witness_takes_s)
         seen = ApplicationWitness(
             name=self.name,
             engine="fake",

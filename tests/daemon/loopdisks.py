@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from quiesced.freeze import LinuxIoctls, shows_frozen, thaw_if_frozen
+from tests.waiting import wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting and freezing need root")
 SIZE_MIB = {"ext4": 64, "xfs": 300, "btrfs": 128}
@@ -95,7 +96,7 @@ def _disk(where: Path, by_id_dir: Path, disk_id: str, type_: str) -> Iterator[Lo
             yield LoopDisk(disk_id, device, mount_point, type_)
         finally:
             _thaw(mount_point)
-            _run("umount", str(mount_point))
+            wait_until(lambda: _unmount(mount_point))
     finally:
         _run("losetup", "--detach", device)
         image.unlink()
@@ -116,6 +117,11 @@ def _rescuer(mount_points: Sequence[Path]) -> Iterator[None]:
         yield
     finally:
         process.communicate()
+
+
+def _unmount(mount_point: Path) -> bool:
+    """Try to unmount; a guardian whose daemon a test has killed may need a moment to leave."""
+    return subprocess.run(["umount", str(mount_point)], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _thaw(mount_point: Path) -> None:

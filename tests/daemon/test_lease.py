@@ -6,6 +6,7 @@ import math
 from typing import Optional
 
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
@@ -296,6 +297,7 @@ class LeaseLife(RuleBasedStateMachine):
 
 
 TestLeaseLife = LeaseLife.TestCase
+TestLeaseLife.settings = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_answers_of_ended_leases_say_that_nothing_is_held_without_gap() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-import tomli
 from scripts.check_deployment import serverless_problems, unset, variables
 
+from quiesce import policies
 from tests.deployment.manifests import ABSENT, ROOT, SERVERLESS, SERVERLESS_TEXT, changed
 
 VARIABLES = "inputs/environment/variables"
@@ -113,9 +113,8 @@ def test_a_variable_that_is_not_set_is_named_before_the_deployment() -> None:
 
 
 def test_the_timer_asks_for_a_policy_that_exists() -> None:
-    policies = tomli.loads((ROOT / "src" / "policies.toml").read_text())
     asked_for = SERVERLESS["inputs"]["events"][0]["timer"]["parameters"]["argument"]
-    assert asked_for in policies["policies"]
+    assert asked_for in policies.load(ROOT / "src" / "policies.toml")
 
 
 def test_the_function_reads_every_variable_that_it_is_given() -> None:

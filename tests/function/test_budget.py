@@ -40,6 +40,12 @@ def test_time_left_must_cover_the_hold_and_every_release_that_may_follow() -> No
     assert "raise the function's timeout" in problem
 
 
+def test_a_second_of_hold_costs_a_second_of_holding_and_one_of_asking_for_the_release() -> None:
+    longer = msgspec.structs.replace(POLICY, hold_limit_s=POLICY.hold_limit_s + 1)
+
+    assert needed_s(longer, with_timeouts()) == needed_s(POLICY, with_timeouts()) + 2
+
+
 @pytest.mark.parametrize("change", ["hold", "hook", "api"])
 def test_whatever_may_take_longer_needs_more_time(change: str) -> None:
     longer = {

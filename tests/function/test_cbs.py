@@ -354,7 +354,7 @@ def test_permits_that_wait_for_their_hold_are_not_lent_to_others(authority: Auth
             limit.take(1)
             got.set()
 
-        second = threading.Thread(target=take)
+        second = threading.Thread(target=take, daemon=True)
         second.start()
         try:
             assert waiting.wait(5)

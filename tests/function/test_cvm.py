@@ -107,6 +107,12 @@ def test_nulls_are_read_as_nothing_there(authority: Authority) -> None:
     assert found == (Instance("ins-00lycyy6", "UNKNOWN", ""),)
 
 
+def test_a_list_that_is_null_is_empty(authority: Authority) -> None:
+    with authority.serve(lambda _: answer(TotalCount=0, InstanceSet=None)) as server:
+        cloud = Cloud(cloud_settings(server.port, authority.pem))
+        assert find_instances(cloud, Targets(instances=("ins-00lycyy6",))) == ()
+
+
 def test_a_refused_look_up_is_an_error(authority: Authority) -> None:
     refused = answer(Error={"Code": "UnauthorizedOperation", "Message": "cvm:DescribeInstances"})
     with (

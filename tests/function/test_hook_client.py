@@ -217,7 +217,7 @@ def changed(name: str, **changes: object) -> Reply:
         pytest.param(changed("quiesce-held", hold_remaining_s="9.98"), id="text for a number"),
         pytest.param(changed("quiesce-held", witness={"applications": []}), id="half a witness"),
         pytest.param(Reply(message("check-answer")), id="the answer to another question"),
-        pytest.param(Reply(b" " * (MAX_ANSWER_BYTES + 1)), id="endless"),
+        pytest.param(Reply(message("quiesce-held") + b" " * MAX_ANSWER_BYTES), id="endless"),
         pytest.param(Reply(b"<html>", 404, "text/html"), id="another server's 404"),
         pytest.param(Reply(b"", 307, headers={"Location": "/v1/elsewhere"}), id="redirected"),
         pytest.param(Reply(b"", 302, headers={"Location": "https://127.0.0.1:1/"}), id="redirected away"),
