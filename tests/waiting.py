@@ -9,7 +9,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def wait_until(condition: Callable[[], Result], timeout_s: float = 5.0) -> Result:
+def wait_until(condition: Callable[[], Result], timeout_s: float = 5.0, every_s: float = 0.01) -> Result:
     """Poll until the condition gives something true and return that. Fails the test when time runs out."""
     end = time.monotonic() + timeout_s
     while True:
@@ -18,4 +18,4 @@ def wait_until(condition: Callable[[], Result], timeout_s: float = 5.0) -> Resul
             return result
         if time.monotonic() > end:
             raise AssertionError(f"still false after {timeout_s} s")
-        time.sleep(0.01)
+        time.sleep(every_s)

@@ -26,7 +26,7 @@ class SessionEnds(MysqlHold):
 
     def quiesce(self, budget: Budget) -> None:
         super().quiesce(budget)
-        self._parts.lock.close()
+        self.parts.lock.close()
 
 
 class StillWaiting(MysqlHold):
@@ -38,11 +38,11 @@ class StillWaiting(MysqlHold):
 
     def _look_at_lock(self) -> tuple[bool, str]:
         query = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for%%' AND info LIKE %s"
-        waiting = self._parts.control.value(query, "FLUSH TABLES WITH READ LOCK%")
+        waiting = self.parts.control.value(query, "FLUSH TABLES WITH READ LOCK%")
         return not waiting, "the process list has the lock request as waiting" if waiting else "no request waits"
 
     def release(self) -> None:
-        control = self._parts.control
+        control = self.parts.control
         listed = control.rows("SELECT id FROM information_schema.processlist WHERE info LIKE 'FLUSH TABLES WITH%'")
         for (session_id,) in listed:
             control.run(f"KILL CONNECTION {session_id}")
@@ -73,7 +73,7 @@ def main(kind: str, arguments: list[str]) -> int:
         # As the recipes have it: the lock alone, no freeze, and the redo log left where it is.
         replaced += [
             (freeze.LinuxIoctls, "freeze", lambda _ioctls, _fd: None),
-            (mysql.MysqlQuiescer, "_flush", lambda _quiescer, _control, _hold, _budget: None),
+            (mysql.MysqlQuiescer, "_flush", lambda _quiescer, _hold, _budget: None),
         ]
     for module, name, bad in replaced:
         setattr(module, name, bad)

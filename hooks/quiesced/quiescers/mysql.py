@@ -20,8 +20,8 @@ from quiesced.quiescers.mysql_session import (
     Flavor,
     Options,
     Session,
+    answering,
     connect,
-    unreachable,
 )
 
 HEAL_TIMEOUT_S = 10.0
@@ -52,56 +52,67 @@ class MysqlQuiescer:
         """Look at version, paths, privileges and everything that the guard looks at."""
         control = connect(self._options, self.name)
         try:
-            flavor = control.flavor()
-            paths, incomplete = written_paths(control, self.name)
-            return Report(flavor.text, paths, (*incomplete, *self._refusals(control, flavor)))
-        except LOST as error:
-            raise unreachable(self.name, error) from error
+            with answering(self.name):
+                return self._look(control, control.flavor())
         finally:
             control.close()
 
-    def _refusals(self, control: Session, flavor: Flavor) -> tuple[Refusal, ...]:
+    def _look(self, control: Session, flavor: Flavor) -> Report:
         lacking = missing_grants(control, flavor, self.name, mysql_redo.setting(control))
-        if lacking:
-            return (lacking,)
+        if lacking:  # without PROCESS, neither paths nor obstacles are all to be seen
+            return Report(flavor.text, (), (lacking,))
+        paths, incomplete = written_paths(control, self.name)
+        return Report(flavor.text, paths, (*incomplete, *self._obstacles(control, flavor)))
+
+    def _obstacles(self, control: Session, flavor: Flavor) -> tuple[Refusal, ...]:
         fail_at_once(control, flavor)
         return guard(control, flavor, self._options, self.name)
 
     def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> MysqlHold:
         """Guard, connect, set innodb_flush_log_at_trx_commit to 1 and bring the redo log to disk once."""
-        control = connect(self._options, self.name)
-        hold: Optional[MysqlHold] = None
+        hold = self._guarded(budget)
         try:
-            hold = self._prepare(control, budget)
             register(hold.leftover)
-            self._flush(control, hold, budget)
-            return hold
-        except BaseException as error:
-            hold.release() if hold else control.close()
-            if isinstance(error, LOST):
-                raise unreachable(self.name, error) from error
+            with answering(self.name):
+                self._flush(hold, budget)
+        except BaseException:
+            hold.release()
+            raise
+        return hold
+
+    def _guarded(self, budget: Budget) -> MysqlHold:
+        """Connect both sessions, unless something stands in the way of a lock."""
+        control = connect(self._options, self.name)
+        try:
+            with answering(self.name):
+                return self._connected(control, control.flavor(), budget)
+        except BaseException:
+            control.close()
             raise
 
-    def _prepare(self, control: Session, budget: Budget) -> MysqlHold:
-        flavor = control.flavor()
-        for refusal in self._refusals(control, flavor):
+    def _connected(self, control: Session, flavor: Flavor, budget: Budget) -> MysqlHold:
+        prior = mysql_redo.setting(control)
+        lacking = missing_grants(control, flavor, self.name, prior)
+        for refusal in (lacking,) if lacking else self._obstacles(control, flavor):
             raise Refused(refusal.code, refusal.message)
+        server = control.server_process()
         # Its reads wait for the lock: as long as the watchdog allows, and a bit longer.
         lock = connect(self._options, self.name, read_timeout_s=budget.acquire_left_s() + STATEMENT_TIMEOUT_S)
         leftover: dict[str, object] = {
-            "server": control.server_process(),
+            "server": server,
             "sessions": [lock.id, control.id],
-            "flush_log_at_trx_commit": mysql_redo.setting(control),
+            "flush_log_at_trx_commit": prior,
         }
         return MysqlHold(self.name, self._options, Parts(lock, control, flavor, choose_view(flavor)), leftover)
 
-    def _flush(self, control: Session, hold: MysqlHold, budget: Budget) -> None:
+    def _flush(self, hold: MysqlHold, budget: Budget) -> None:
+        control, flavor = hold.parts.control, hold.parts.flavor
         if hold.leftover["flush_log_at_trx_commit"] != 1:
             # Before the lock, because after it the setting no longer reaches what was committed.
             control.run(f"SET GLOBAL {mysql_redo.SETTING} = 1")
         ends_s = self._monotonic() + budget.acquire_left_s()
         try:
-            mysql_redo.wait_until_durable(control, control.flavor(), lambda: ends_s - self._monotonic())
+            mysql_redo.wait_until_durable(control, flavor, lambda: ends_s - self._monotonic())
         except Refused as error:
             raise Refused(error.code, f"{self.name}: {error}") from error
 

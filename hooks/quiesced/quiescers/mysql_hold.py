@@ -14,7 +14,7 @@ from quiesced.quiescers import mysql_redo
 from quiesced.quiescers.base import Budget
 from quiesced.quiescers.mysql_guard import who_stands_in_the_way
 from quiesced.quiescers.mysql_lock import LockView
-from quiesced.quiescers.mysql_session import LOST, Flavor, Options, Session, close_all, unreachable
+from quiesced.quiescers.mysql_session import LOST, Flavor, Options, Session, unreachable
 
 ENGINE = "mysql"
 _POLL_S = 0.010
@@ -41,17 +41,18 @@ class MysqlHold:
         self.name = name
         self.leftover = leftover
         self._options = options
-        self._parts = parts
+        self.parts = parts
+        """Its sessions, and what they are connected to."""
         self._redo: Optional[mysql_redo.Redo] = None
         self._released = False
 
     def sockets(self) -> tuple[int, ...]:
         """See base.Hold."""
-        return (self._parts.lock.socket.fileno(),)
+        return (self.parts.lock.socket.fileno(),)
 
     def quiesce(self, budget: Budget) -> None:
         """Take the lock, then wait until the redo log is on disk."""
-        parts = self._parts
+        parts = self.parts
         try:
             self._lock(budget)
             self._redo = mysql_redo.wait_until_durable(parts.control, parts.flavor, budget.acquire_left_s)
@@ -63,9 +64,11 @@ class MysqlHold:
             raise unreachable(self.name, error) from error
 
     def _lock(self, budget: Budget) -> None:
-        lock = self._parts.lock
-        # The dead-man inside the server: it ends the session this long after the last statement of a hung holder.
-        lock.run(f"SET SESSION wait_timeout = {math.ceil(budget.hold_limit_s) + 1}")
+        lock = self.parts.lock
+        # Dead-men inside the server: the first ends the session this long after the last statement of a hung holder, the
+        # second a wait that nobody is there to kill.
+        hold_s, acquire_s = math.ceil(budget.hold_limit_s) + 1, math.ceil(budget.acquire_left_s()) + 1
+        lock.run(f"SET SESSION wait_timeout = {hold_s}, SESSION lock_wait_timeout = {acquire_s}")
         with _Watchdog(budget.acquire_left_s, self._kill_lock_session) as watchdog:
             try:
                 lock.run("FLUSH TABLES WITH READ LOCK")
@@ -73,26 +76,30 @@ class MysqlHold:
                 if not watchdog.expired:
                     raise
         if watchdog.expired:
-            own_ids = (lock.id, self._parts.control.id)
-            why = who_stands_in_the_way(self._parts.control, own_ids)
-            raise Refused("acquire_timeout", f"the read lock was not granted in time; {why}")
+            raise Refused("acquire_timeout", f"the read lock was not granted in time; {self._who_stands_in_the_way()}")
+
+    def _who_stands_in_the_way(self) -> str:
+        try:
+            return who_stands_in_the_way(self.parts.control, (self.parts.lock.id, self.parts.control.id))
+        except LOST as error:
+            return f"the server could not be asked why: {error}"
 
     def _kill_lock_session(self) -> None:
         try:
-            self._parts.control.run(f"KILL CONNECTION {self._parts.lock.id}")
+            self.parts.control.run(f"KILL CONNECTION {self.parts.lock.id}")
         except LOST:
-            self._parts.lock.abort()
+            self.parts.lock.abort()
 
     def witness(self) -> ApplicationWitness:
         """Ask the server; whatever it does not answer is not there."""
-        alive = self._parts.lock.alive()
+        alive = self.parts.lock.alive()
         # A server without the lock is not asked further: on a frozen filesystem its commits wait for the thaw, and whoever
         # asks for the position waits behind them.
         shown, evidence = self._look_at_lock() if alive else (False, "the session that held it is gone")
         return ApplicationWitness(
             name=self.name,
             engine=ENGINE,
-            session=str(self._parts.lock.id),
+            session=str(self.parts.lock.id),
             session_alive=alive,
             lock_shown=shown,
             lock_evidence=evidence,
@@ -102,16 +109,16 @@ class MysqlHold:
         )
 
     def _look_at_lock(self) -> tuple[bool, str]:
-        view = self._parts.view
+        view = self.parts.view
         try:
-            shown = view.shows(self._parts.control, self._parts.lock.id)
+            shown = view.shows(self.parts.control, self.parts.lock.id)
         except LOST as error:
             return False, f"the server could not be asked: {error}"
         return shown, view.evidence if shown else "the lock is not in force: not true that " + view.evidence
 
     def _position(self) -> dict[str, str]:
         try:
-            return position(self._parts.control, self._parts.flavor)
+            return position(self.parts.control, self.parts.flavor)
         except LOST:
             return {}
 
@@ -121,13 +128,13 @@ class MysqlHold:
             return
         self._released = True
         try:
-            self._parts.lock.run("UNLOCK TABLES")
+            self.parts.lock.run("UNLOCK TABLES")
         except LOST as error:
             log.warning("the lock session was gone", extra={"application": self.name, "reason": str(error)})
         # Closing frees a lock, too, that UNLOCK TABLES did not reach.
-        self._parts.lock.close()
-        undo_setting(self._options, self._parts.control, self.leftover, self.name)
-        self._parts.control.close()
+        self.parts.lock.close()
+        undo_setting(self._options, self.parts.control, self.leftover, self.name)
+        self.parts.control.close()
 
 
 class _Watchdog:
@@ -194,4 +201,5 @@ def undo_setting(options: Options, control: Session, leftover: dict[str, object]
         facts = {"application": name, "setting": mysql_redo.SETTING, "value": prior, "reason": str(error)}
         log.error("a setting could not be restored; restore it by hand", extra=facts)
     finally:
-        close_all((again,))
+        if again:
+            again.close()

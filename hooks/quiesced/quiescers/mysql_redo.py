@@ -16,9 +16,9 @@ from quiesced.quiescers.mysql_session import Flavor, Session
 
 SETTING = "innodb_flush_log_at_trx_commit"
 _PAUSE_S = 0.001
-_MARIADB_NAMES = ("Innodb_lsn_current", "Innodb_lsn_flushed")
-_MYSQL_NAMES = ("Innodb_redo_log_current_lsn", "Innodb_redo_log_flushed_to_disk_lsn")
-"""Since MySQL 8.0.30 (manual, Server Status Variables)."""
+_MARIADB = ("Innodb_lsn_%", "Innodb_lsn_current", "Innodb_lsn_flushed")
+_MYSQL = ("Innodb_redo_log_%", "Innodb_redo_log_current_lsn", "Innodb_redo_log_flushed_to_disk_lsn")
+"""Pattern and names of the status variables; MySQL's exist since 8.0.30 (manual, Server Status Variables)."""
 _STATUS_TEXT = (re.compile(r"Log sequence number\s+(\d+)"), re.compile(r"Log flushed up to\s+(\d+)"))
 
 
@@ -35,9 +35,8 @@ class Redo:
 
 def read(control: Session, flavor: Flavor) -> Redo:
     """Ask the server for both positions. Raises what LOST names, or Refused when it shows none."""
-    current, flushed = _MARIADB_NAMES if flavor.mariadb else _MYSQL_NAMES
-    # One LIKE that matches few variables: a list of names makes the server compute every status variable.
-    shown = control.named(f"SHOW GLOBAL STATUS LIKE '{_common_prefix(current, flushed)}%'")
+    pattern, current, flushed = _MARIADB if flavor.mariadb else _MYSQL
+    shown = control.named(f"SHOW GLOBAL STATUS LIKE '{pattern}'")
     if current in shown and flushed in shown:
         return Redo(int(shown[current]), int(shown[flushed]))
     text = str(control.rows("SHOW ENGINE INNODB STATUS")[0][2])
@@ -77,10 +76,3 @@ def restore(control: Session, prior: Optional[int]) -> None:
     """Put a prior value back, unless somebody else changed ours meanwhile. Raises what LOST names."""
     if prior not in (None, 1) and setting(control) == 1:
         control.run(f"SET GLOBAL {SETTING} = %s", prior)
-
-
-def _common_prefix(*names: str) -> str:
-    prefix = names[0]
-    while not all(name.startswith(prefix) for name in names):
-        prefix = prefix[:-1]
-    return prefix.replace("_", r"\_")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pymysql
 from pymysql.err import MySQLError
@@ -164,6 +165,15 @@ def connect(options: Options, name: str, *, read_timeout_s: float = STATEMENT_TI
         raise unreachable(f"{name}: cannot log in as {options.user}", error) from error
 
 
+@contextmanager
+def answering(name: str) -> Iterator[None]:
+    """Turn what LOST names into Refused(application_unreachable)."""
+    try:
+        yield
+    except LOST as error:
+        raise unreachable(name, error) from error
+
+
 def unreachable(name: str, error: Exception) -> Refused:
     """Say that the server did not answer, or refused a statement that a hold needs."""
     return Refused("application_unreachable", f"{name}: {_words(error)}")
@@ -171,10 +181,3 @@ def unreachable(name: str, error: Exception) -> Refused:
 
 def _words(error: Exception) -> str:
     return str(error.args[1] if len(error.args) > 1 else error) or type(error).__name__
-
-
-def close_all(sessions: Iterable[Optional[Session]]) -> None:
-    """Close every session there is."""
-    for session in sessions:
-        if session:
-            session.close()
