@@ -11,8 +11,14 @@ from quiesce_lab.run import run
 
 POOL_GIB = 64
 """Sparse: it takes from the host what is written to the disks, and no more."""
+_EXTENT_BLOCKS = 256
+"""Images grow and are unshared 1 MiB at a time: a clone costs about 0.05 ms a piece, and a database that is written at
+random would have its image in a thousand pieces."""
 _MAKERS = {
-    "xfs": ("mkfs.xfs", "-q", "-K", "-m", "reflink=1"),
+    "xfs": (
+        *("mkfs.xfs", "-q", "-K", "-m", "reflink=1"),
+        *("-d", f"extszinherit={_EXTENT_BLOCKS},cowextsize={_EXTENT_BLOCKS}"),
+    ),
     "btrfs": ("mkfs.btrfs", "-q", "-K"),
 }
 

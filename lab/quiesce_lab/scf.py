@@ -112,7 +112,7 @@ class Invocation:
         self._lines: list[str] = []
         answer_fd, theirs = os.pipe()
         self._process = subprocess.Popen(
-            [function.python, "-c", _RUNNER],
+            [function.python, "-S", "-c", _RUNNER],  # -S: what is installed for development is not there
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -53,7 +53,7 @@ class Site:
         chain, key = self.authority.issue("127.0.0.1")
         self.cloud = Cloud(self.blocks, certificate=str(chain), private_key=str(key))
         self.cloud.world.add_account(self.secret_id, self.secret_key)
-        self._control = Control(self.cloud, machine.state_dir / CONTROL)
+        self._control = Control(self.cloud, machine.file(CONTROL))
 
     def __enter__(self) -> Site:
         self.cloud.start()

@@ -1,6 +1,6 @@
 """A lab that is about to be killed: ``python -m tests.lab.crashing_lab STATE_DIR`` prints its process ids and waits.
 
-It has a pool, a disk that is mounted and frozen, a process that hangs in a write to it, and a process with a child.
+It has a cloud, a pool, a disk that is mounted and frozen, a process that hangs in a write to it, and a process with a child.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ import signal
 import sys
 from pathlib import Path
 
-from quiesce_lab.blocks import LoopBlocks
 from quiesce_lab.instances import Instance
 from quiesce_lab.machine import Machine
-from quiesce_lab.pool import Pool
 from quiesce_lab.processes import Command
+from quiesce_lab.site import Site
 from tests.waiting import wait_until
 
 FIFREEZE = 0xC0045877
 
 
-def build(machine: Machine) -> dict[str, int]:
+def build(machine: Machine, site: Site) -> dict[str, int]:
     """Make everything that a lab can leave behind; returns the process ids."""
-    blocks = LoopBlocks(Pool(machine))
     instance = Instance(machine, "ins-crash")
-    blocks.create("disk-a", 10)
-    blocks.attach("disk-a", "ins-crash")
+    site.blocks.create("disk-a", 10)
+    site.blocks.attach("disk-a", "ins-crash")
     instance.format("disk-a", "ext4")
     data = instance.mount("disk-a", "/data")
     log = machine.directory("logs") / "log"
@@ -44,9 +42,10 @@ def build(machine: Machine) -> dict[str, int]:
 def main() -> None:
     """Build, tell, wait to be killed."""
     machine = Machine(Path(sys.argv[1]))
-    sys.stdout.write(json.dumps({**build(machine), "reaper": machine._reaper.pid}) + "\n")
-    sys.stdout.flush()
-    signal.pause()
+    with Site(machine) as site:
+        sys.stdout.write(json.dumps({**build(machine, site), "reaper": machine._reaper.pid}) + "\n")
+        sys.stdout.flush()
+        signal.pause()
 
 
 if __name__ == "__main__":

@@ -23,11 +23,12 @@ def insist_on_real_disks() -> None:
 @contextlib.contextmanager
 def new_state_dir() -> Iterator[Path]:
     """A path where nothing is; the test fails when something is left there. Short: sockets lie below it."""
-    with tempfile.TemporaryDirectory(prefix="qlab-", dir=default_state_dir().parent) as parent:
-        Path(parent).chmod(0o755)  # the database server runs as a user of its own
-        yield Path(parent) / "s"
-        left = [str(path) for path in Path(parent).rglob("*")]
-        assert not left, f"the lab left behind: {left}"
+    parent = Path(tempfile.mkdtemp(prefix="qlab-", dir=default_state_dir().parent))
+    parent.chmod(0o755)  # the database server runs as a user of its own
+    yield parent / "s"
+    left = [str(path) for path in parent.iterdir()]
+    assert not left, f"the lab left behind {left}, which may have mounts: clean up with quiesce-lab down"
+    parent.rmdir()
 
 
 @contextlib.contextmanager

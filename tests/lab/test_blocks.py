@@ -17,6 +17,7 @@ from quiesce_lab.instances import Instance
 from quiesce_lab.machine import Machine
 from quiesce_lab.pool import Pool
 from quiesce_lab.restore import restored_disks
+from quiesce_lab.run import run
 from tests.lab.machines import insist_on_real_disks, new_machine
 
 Blocks = LoopBlocks | DirBlocks
@@ -164,6 +165,19 @@ def test_a_disk_is_a_device_without_the_hosts_page_cache_also_when_it_is_a_clone
         assert device.is_block_device()
         assert Path(f"/sys/block/{device.name}/loop/dio").read_text().strip() == "1"
         assert int(Path(f"/sys/block/{device.name}/queue/logical_block_size").read_text()) == loops.SECTOR_BYTES
+
+
+@pytest.mark.lab
+def test_an_image_that_is_written_here_and_there_stays_in_few_pieces_so_that_its_clone_is_quick(loop_place: Place) -> None:
+    loop_place.blocks.create("disk-a", 10)
+    loop_place.blocks.attach("disk-a", "ins-blocks")
+    fd = os.open(loop_place.instance.device("disk-a"), os.O_WRONLY | os.O_DSYNC)
+    for offset in range(0, 1 << 20, len(BLOCK)):  # two files that grow side by side, as a log and a table do
+        os.pwrite(fd, BLOCK, offset)
+        os.pwrite(fd, BLOCK, (1 << 30) + offset)
+    os.close(fd)
+    pieces = run("filefrag", loop_place.machine.state_dir / "pool/disks/disk-a.img")
+    assert int(pieces.rsplit(":", 1)[1].split()[0]) < 10, pieces
 
 
 @pytest.mark.lab

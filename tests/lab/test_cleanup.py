@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from quiesce_lab.journal import Entry, Journal, LoopEntry, MountEntry, ProcessEn
 from quiesce_lab.kernel import ProcessId
 from quiesce_lab.machine import Machine
 from quiesce_lab.processes import Command, python_env
+from quiesce_lab.site import Site
 from tests.lab import crashing_lab
 from tests.lab.machines import insist_on_real_disks, new_machine, new_state_dir
 from tests.waiting import wait_until
@@ -45,19 +47,29 @@ def assert_nothing_is_left(state_dir: Path, pids: dict[str, int]) -> None:
     assert [name for name, pid in pids.items() if running(pid)] == []
 
 
+def lab_process(state_dir: Path) -> subprocess.Popen[bytes]:
+    """A lab in a process of its own."""
+    command = [sys.executable, "-m", "tests.lab.crashing_lab", str(state_dir)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=python_env(ROOT))
+
+
+def pids_of(lab: subprocess.Popen[bytes]) -> dict[str, int]:
+    """What it started, once it is complete."""
+    assert lab.stdout is not None
+    pids: dict[str, int] = json.loads(lab.stdout.readline())
+    assert all(running(pid) for pid in pids.values())
+    return pids
+
+
 @contextlib.contextmanager
 def crashed_lab(state_dir: Path, *, with_reaper: bool) -> Iterator[dict[str, int]]:
-    """A lab in a process of its own that is killed in the middle, with or without the process that cleans up after it."""
-    command = [sys.executable, "-m", "tests.lab.crashing_lab", str(state_dir)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=python_env(ROOT)) as lab:
-        assert lab.stdout is not None
-        pids: dict[str, int] = json.loads(lab.stdout.readline())
+    """A lab that is killed in the middle, with or without the process that cleans up after it."""
+    with lab_process(state_dir) as lab:
+        pids = pids_of(lab)
         reaper = pids.pop("reaper")
-        assert all(running(pid) for pid in pids.values())
         if with_reaper:
             os.kill(reaper, signal.SIGKILL)
         lab.kill()
-        lab.wait()
     yield pids
 
 
@@ -65,8 +77,8 @@ def crashed_lab(state_dir: Path, *, with_reaper: bool) -> Iterator[dict[str, int
 def test_an_orderly_end_thaws_unmounts_detaches_and_ends_everything() -> None:
     insist_on_real_disks()
     with new_state_dir() as state_dir:
-        with Machine(state_dir) as machine:
-            pids = crashing_lab.build(machine)
+        with Machine(state_dir) as machine, Site(machine) as site:
+            pids = crashing_lab.build(machine, site)
         assert_nothing_is_left(state_dir, pids)
 
 
@@ -94,8 +106,42 @@ def test_down_cleans_up_when_the_reaper_was_killed_too_and_may_be_called_again()
 @pytest.mark.lab
 def test_the_next_lab_undoes_what_a_dead_one_left() -> None:
     insist_on_real_disks()
-    with new_state_dir() as state_dir, crashed_lab(state_dir, with_reaper=True) as pids, Machine(state_dir):
+    with new_state_dir() as state_dir, crashed_lab(state_dir, with_reaper=True) as pids, Machine(state_dir) as machine:
         assert_nothing_is_left(state_dir, pids)
+        with Site(machine) as site:
+            assert site.cloud.port, "the dead one's socket is not in the way"
+
+
+@pytest.mark.lab
+def test_a_new_lab_waits_until_the_reaper_of_a_dead_one_has_finished() -> None:
+    insist_on_real_disks()
+    with new_state_dir() as state_dir, lab_process(state_dir) as first:
+        reaper = pids_of(first)["reaper"]
+        os.kill(reaper, signal.SIGSTOP)
+        first.kill()
+        with lab_process(state_dir) as second:
+            assert second.stdout is not None
+            early, _, _ = select.select([second.stdout], [], [], 1.0)
+            assert not early, "a reaper that comes late would undo what the new lab has done"
+            os.kill(reaper, signal.SIGCONT)
+            pids = pids_of(second)
+            wait_until(lambda: not running(reaper))
+            assert all(running(pid) for pid in pids.values())
+            second.kill()
+        wait_until(lambda: not state_dir.exists(), timeout_s=20)
+
+
+@pytest.mark.lab
+def test_nothing_is_removed_through_a_mount_that_is_not_the_labs() -> None:
+    insist_on_real_disks()
+    with new_machine() as machine:
+        point = machine.directory("ours", "not ours")
+        subprocess.run(["mount", "-t", "tmpfs", "none", point], check=True)
+        (point / "precious").touch()
+        with pytest.raises(LabError, match="still mounted"):
+            cleanup.down(machine.state_dir)
+        assert (point / "precious").exists()
+        subprocess.run(["umount", point], check=True)
 
 
 @pytest.mark.lab

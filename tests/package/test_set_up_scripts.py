@@ -11,7 +11,10 @@ import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TOOLS = ["sh", "cat", "sed", "sort", "tail", "env", "dirname", "grep", "true"]
-LAB_COMMANDS = ["mariadbd", "mariadb-install-db", "my_print_defaults", "mkfs.xfs", "mkfs.ext4", "losetup", "openssl"]
+LAB_COMMANDS = [
+    *("mariadbd", "mariadb-install-db", "my_print_defaults"),
+    *("mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "losetup", "openssl"),
+]
 
 
 class Machine:
@@ -62,6 +65,7 @@ def unprivileged(tmp_path: Path) -> Machine:
 
 def test_a_bare_machine_lacks_every_package_of_the_lab(machine: Machine) -> None:
     assert machine.run("system-packages", "missing").stdout.split() == [
+        "btrfs-progs",
         "e2fsprogs",
         "mariadb-client-core",
         "mariadb-server-core",
@@ -107,7 +111,7 @@ def test_without_root_and_sudo_nothing_is_installed_and_it_says_what_will_not_ru
     unprivileged.apt(installs=LAB_COMMANDS)
     done = unprivileged.run("system-packages", "lab")
     assert done.returncode == 0
-    assert "Going on without: e2fsprogs mariadb-client-core" in done.stdout
+    assert "Going on without: btrfs-progs e2fsprogs mariadb-client-core" in done.stdout
     assert "will not run" in done.stdout
     assert unprivileged.calls == []
 
