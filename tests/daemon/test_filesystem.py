@@ -13,7 +13,7 @@ import pytest
 from quiesced.errors import Refused
 from quiesced.freeze import Freezer, LinuxIoctls, shows_frozen, thaw_if_frozen
 from quiesced.quiescers.filesystem import Filesystems
-from tests.daemon.fakes import FakeDisks, FakeKernel, Journal
+from tests.daemon.fake_machine import FakeDisks, FakeKernel, Journal
 from tests.daemon.loopdisks import LoopDisks, loop_disks, needs_root
 
 

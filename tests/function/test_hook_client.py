@@ -1,4 +1,4 @@
-"""The hook client, against real TLS servers that answer as hooks/PROTOCOL.md says, or do not answer."""
+"""The hook client: what it asks, how often, and whom it trusts, against real TLS servers."""
 
 from __future__ import annotations
 
@@ -7,66 +7,20 @@ import hmac
 import json
 import re
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 import trustme
 
-from quiesce import holds
-from quiesce.adapters.hook_client import MAX_ANSWER_BYTES, HookClient, signature_headers
+from quiesce.adapters.hook_client import HookClient, signature_headers
 from quiesce.budget import RELEASE_MARGIN_S
-from quiesce.errors import AgentError
 from quiesce.model import Limits
-from quiesce.settings import Key
 from quiesced import auth
-from tests.function.loopback import HANG_UP, Answerer, Authority, LoopbackServer, Received, Reply
+from tests.function.hook_calls import CHECK, KEY, NOW_S, QUIESCE, RELEASE, client_of, failure, honest, message, refused
+from tests.function.loopback import HANG_UP, Authority, Received, Reply
 from tests.function.settings_for import hook_settings
-
-MESSAGES = Path(__file__).parents[2] / "hooks" / "messages"
-NOW_S = 1_795_399_200
-KEY = Key("k1", b"a shared secret of the tests")
-
-
-def message(name: str) -> bytes:
-    return (MESSAGES / f"{name}.json").read_bytes()
-
-
-CHECK = msgspec.json.decode(message("check-request"), type=holds.CheckRequest)
-QUIESCE = msgspec.json.decode(message("quiesce-request"), type=holds.QuiesceRequest)
-RELEASE = msgspec.json.decode(message("release-request"), type=holds.ReleaseRequest)
-ANSWERS = {"/v1/check": "check-answer", "/v1/quiesce": "quiesce-held", "/v1/release": "release-answer"}
-
-
-def honest(received: Received) -> Reply:
-    return Reply(message(ANSWERS[received.path]))
-
-
-@contextmanager
-def client_of(
-    server: LoopbackServer, authority: Authority, *, timeout_s: float = 3.0, hold_limit_s: float = 10.0
-) -> Iterator[HookClient]:
-    settings = hook_settings(server.port, authority.pem, timeout_s=timeout_s)
-    client = HookClient("127.0.0.1", settings, Limits(2.0, hold_limit_s), now=lambda: NOW_S + 0.9)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def failure(call: Callable[[], object]) -> AgentError:
-    with pytest.raises(AgentError) as failed:
-        call()
-    return failed.value
-
-
-def refused(status: int, code: str) -> Reply:
-    return Reply(json.dumps({"error": {"code": code, "message": "in words"}}).encode(), status)
 
 
 def test_the_three_requests_carry_the_protocols_messages_and_share_one_connection(authority: Authority) -> None:
@@ -199,81 +153,6 @@ def test_a_release_that_is_refused_for_its_form_is_not_repeated(authority: Autho
     assert failed.answered is True
     assert "unknown_key: in words" in str(failed)
     assert len(server.received) == 1
-
-
-def changed(name: str, **changes: object) -> Reply:
-    return Reply(json.dumps({**json.loads(message(name)), **changes}).encode())
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        pytest.param(Reply(b""), id="empty"),
-        pytest.param(Reply(b"held"), id="no JSON"),
-        pytest.param(Reply(b'{"protocol": 1, "lease_id": "\xff"}'), id="no UTF-8"),
-        pytest.param(changed("quiesce-held", protocol=2), id="another protocol"),
-        pytest.param(changed("quiesce-held", extra=1), id="unknown field"),
-        pytest.param(changed("quiesce-held", state="perhaps"), id="unknown state"),
-        pytest.param(changed("quiesce-held", hold_remaining_s="9.98"), id="text for a number"),
-        pytest.param(changed("quiesce-held", witness={"applications": []}), id="half a witness"),
-        pytest.param(Reply(message("check-answer")), id="the answer to another question"),
-        pytest.param(Reply(message("quiesce-held") + b" " * MAX_ANSWER_BYTES), id="endless"),
-        pytest.param(Reply(b"<html>", 404, "text/html"), id="another server's 404"),
-        pytest.param(Reply(b"", 307, headers={"Location": "/v1/elsewhere"}), id="redirected"),
-        pytest.param(Reply(b"", 302, headers={"Location": "https://127.0.0.1:1/"}), id="redirected away"),
-        pytest.param(refused(500, "internal"), id="internal error"),
-    ],
-)
-def test_an_answer_that_is_not_understood_is_none(authority: Authority, reply: Reply) -> None:
-    with authority.serve(lambda _: reply) as server, client_of(server, authority) as client:
-        failed = failure(lambda: client.quiesce(QUIESCE))
-
-    assert failed.answered is False
-    assert len(server.received) == 1
-
-
-@pytest.mark.parametrize("code", ["bad_signature", "clock_skew", "replayed", "bad_message", "too_large"])
-def test_a_refusal_for_form_says_that_nothing_was_changed(authority: Authority, code: str) -> None:
-    with authority.serve(lambda _: refused(400, code)) as server, client_of(server, authority) as client:
-        failed = failure(lambda: client.quiesce(QUIESCE))
-
-    assert failed.answered is True
-    assert code in str(failed)
-
-
-def test_a_refused_hold_is_an_answer_not_an_error(authority: Authority) -> None:
-    with authority.serve(lambda _: Reply(message("quiesce-refused"))) as server, client_of(server, authority) as client:
-        answer = client.quiesce(QUIESCE)
-
-    assert answer.refusal is not None
-    assert answer.refusal.code == "acquire_timeout"
-
-
-def slow(pause_s: float, let_go: threading.Event) -> Answerer:
-    def reply(received: Received) -> Reply:
-        let_go.wait(pause_s)
-        return honest(received)
-
-    return reply
-
-
-def test_a_check_ends_when_the_hook_is_silent_for_too_long(authority: Authority, impatient: None) -> None:
-    let_go = threading.Event()
-    with authority.serve(slow(10, let_go)) as server, client_of(server, authority, timeout_s=0.1) as client:
-        try:
-            failed = failure(lambda: client.check(CHECK))
-        finally:
-            let_go.set()
-
-    assert failed.answered is False
-
-
-def test_a_quiesce_may_take_as_long_as_flushing_and_acquiring_may(authority: Authority) -> None:
-    with (
-        authority.serve(slow(0.5, threading.Event())) as server,
-        client_of(server, authority, timeout_s=0.1) as client,
-    ):
-        assert client.quiesce(QUIESCE).state == "held"
 
 
 def test_a_hook_that_another_ca_vouches_for_is_refused(authority: Authority, tmp_path: Path) -> None:

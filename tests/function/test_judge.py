@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from quiesce import holds
 from quiesce.model import Level
 from quiesce.procedure import protect
-from tests.function.fake_world import HONEST, FakeWorld, plan_for
+from tests.function.fake_instance import HONEST
+from tests.function.fake_world import FakeWorld, plan_for
 
 
 @pytest.mark.parametrize(

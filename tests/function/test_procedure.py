@@ -7,7 +7,8 @@ import pytest
 from quiesce import facts, holds
 from quiesce.model import HoldUntil, Level, OnQuiesceFailure
 from quiesce.procedure import protect
-from tests.function.fake_world import FakeWorld, Faults, plan_for
+from tests.function.fake_instance import Faults
+from tests.function.fake_world import FakeWorld, plan_for
 
 
 def test_a_hold_without_trouble_gives_an_application_consistent_set() -> None:

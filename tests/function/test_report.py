@@ -9,7 +9,8 @@ from quiesce.model import Level, OnQuiesceFailure
 from quiesce.procedure import protect
 from quiesce.report import HTTP_STATUS, Report, Status, TargetReport, status_of
 from quiesce.steps import steps_of
-from tests.function.fake_world import FakeWorld, Faults, plan_for
+from tests.function.fake_instance import Faults
+from tests.function.fake_world import FakeWorld, plan_for
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""How holds of the keeper end: limits, disturbances, releases that come twice or too early, restarts and closing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from quiesced.keeper import Keeper
+from tests.daemon.fakes import FakeInstance, check, quiesce, release
+from tests.daemon.keeper_on_fakes import refused_with, start
+from tests.waiting import wait_until
+
+
+def test_a_hold_that_nobody_releases_ends_before_its_limit(keeper: Keeper, instance: FakeInstance) -> None:
+    answer = keeper.quiesce(quiesce(hold_limit_s=0.1))
+    assert answer.state == "held"
+    wait_until(instance.holds_nothing, 1.0)
+    told = keeper.release(release())
+    assert (told.state, told.held_without_gap) == ("expired", False)
+    assert "limit" in told.reason
+    assert 0.05 < told.held_s < 0.1
+
+
+def test_the_death_of_the_guardian_ends_the_hold_at_once(keeper: Keeper, instance: FakeInstance) -> None:
+    keeper.quiesce(quiesce())
+    instance.guardian.die()
+    wait_until(instance.holds_nothing)
+    told = keeper.release(release())
+    assert (told.state, told.held_without_gap) == ("expired", False)
+    assert "guardian" in told.reason
+
+
+GAPS = [
+    pytest.param(lambda i: setattr(i.guardian, "why_lost", "the guardian died"), "guardian", id="no guardian any more"),
+    pytest.param(lambda i: i.kernel.by_hand("disk-0", frozen=False), "disk-0", id="a filesystem was thawed"),
+    pytest.param(lambda i: i.first.witness_says.update(session="session-8"), "session-8", id="another session"),
+    pytest.param(lambda i: i.first.witness_says.update(session_alive=False), "session", id="the session died"),
+    pytest.param(lambda i: i.second.witness_says.update(position={"gtid": "0-1-43"}), "0-1-43", id="a commit went by"),
+    pytest.param(lambda i: setattr(i.second, "locked", False), "lock", id="the lock is gone"),
+    pytest.param(lambda i: i.first.fails_at.update(witness=RuntimeError("a bug")), "a bug", id="no witness"),
+]
+
+
+@pytest.mark.parametrize(("disturb", "word"), GAPS)
+def test_a_hold_that_was_disturbed_is_released_with_a_gap_and_a_reason(
+    keeper: Keeper, instance: FakeInstance, disturb: Callable[[FakeInstance], object], word: str
+) -> None:
+    keeper.quiesce(quiesce())
+    disturb(instance)
+    told = keeper.release(release())
+    assert (told.state, told.held_without_gap) == ("expired", False)
+    assert word in told.reason
+    assert instance.holds_nothing()
+
+
+def test_an_unlock_that_fails_does_not_strand_the_other_application(keeper: Keeper, instance: FakeInstance) -> None:
+    keeper.quiesce(quiesce())
+    instance.second.fails_at["release"] = RuntimeError("a bug")
+    assert keeper.release(release()).state == "released"
+    assert instance.holds_nothing()
+
+
+def test_a_release_that_is_asked_again_gets_the_same_answer(keeper: Keeper) -> None:
+    keeper.quiesce(quiesce())
+    first = keeper.release(release())
+    assert keeper.release(release()) == first
+
+
+def test_many_releases_at_once_get_one_answer(keeper: Keeper, instance: FakeInstance) -> None:
+    keeper.quiesce(quiesce())
+    with ThreadPoolExecutor(4) as pool:
+        answers = set(map(str, pool.map(keeper.release, [release()] * 4)))
+    assert len(answers) == 1
+    assert instance.journal.entries.count("unlock first") == 1
+
+
+def test_a_release_cancels_an_acquisition_and_answers_when_it_is_out(keeper: Keeper, instance: FakeInstance) -> None:
+    instance.second.waits_at_quiesce = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(keeper.quiesce, quiesce(acquire_limit_s=5.0))
+        wait_until(lambda: instance.journal.has("lock second"))
+        told = keeper.release(release())
+        assert instance.holds_nothing()
+        assert told.state == "never_held"
+        assert refused_with(asked.result()) == "cancelled"
+
+
+def test_a_lease_released_before_it_was_asked_for_never_holds_also_after_a_restart(
+    tmp_path: Path, keeper: Keeper, instance: FakeInstance
+) -> None:
+    told = keeper.release(release())
+    assert told.state == "never_held"
+    assert refused_with(keeper.quiesce(quiesce())) == "released_before"
+    keeper.close()
+    after = start(tmp_path, instance)
+    assert refused_with(after.quiesce(quiesce())) == "released_before"
+    assert after.release(release()) == told
+    after.close()
+
+
+def test_a_daemon_that_died_while_holding_is_healed_by_the_next(tmp_path: Path, instance: FakeInstance) -> None:
+    start(tmp_path, instance).quiesce(quiesce())  # and is never heard of again
+    instance.guardian.armed = False
+    assert instance.kernel.frozen == {"disk-0", "disk-1"}
+    after = start(tmp_path, instance)
+    assert instance.holds_nothing()
+    assert instance.journal.entries[-2:] == ("heal second", "heal first")
+    told = after.release(release())
+    assert (told.state, told.held_without_gap) == ("expired", False)
+    assert after.check(check()).holds_of_run == 1
+    assert refused_with(after.quiesce(quiesce("lease-2", prior_holds=0))) == "run_moved_on"
+    after.close()
+
+
+def test_the_answer_to_a_release_outlives_a_restart(tmp_path: Path, instance: FakeInstance) -> None:
+    before = start(tmp_path, instance)
+    before.quiesce(quiesce())
+    told = before.release(release())
+    before.close()
+    after = start(tmp_path, instance)
+    assert after.release(release()) == told
+    assert told.witness is not None
+    after.close()
+
+
+def test_closing_lets_go_and_takes_no_more_leases(keeper: Keeper, instance: FakeInstance) -> None:
+    keeper.quiesce(quiesce())
+    keeper.close()
+    assert instance.holds_nothing()
+    assert "stopped" in keeper.release(release()).reason
+    assert refused_with(keeper.quiesce(quiesce("lease-2", prior_holds=1))) == "busy"
+
+
+def test_closing_while_acquiring_backs_out(keeper: Keeper, instance: FakeInstance) -> None:
+    instance.second.waits_at_quiesce = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(keeper.quiesce, quiesce(acquire_limit_s=5.0))
+        wait_until(lambda: instance.journal.has("lock second"))
+        keeper.close()
+        assert instance.holds_nothing()
+        assert refused_with(asked.result()) == "cancelled"

@@ -1,0 +1,189 @@
+"""Snapshots as they are created: prepared for, sent once and within the rate limit, on a real TLS connection."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quiesce.adapters.cbs import CbsSnapshots, RateLimit
+from quiesce.adapters.tencent import Cloud
+from quiesce.errors import CloudError
+from quiesce.model import Intent
+from tests.function.cbs_cloud import A, B, SteppedClock, answer, cooperative, snapshots
+from tests.function.loopback import HANG_UP, Authority, Received, Reply
+from tests.function.settings_for import cloud_settings
+
+
+def test_create_uses_the_very_connection_that_prepare_opened_for_its_disk(authority: Authority) -> None:
+    with authority.serve(cooperative) as server:
+        store = snapshots(server, authority)
+        store.prepare([A, B])
+        opened = server.connections
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            ids = list(pool.map(lambda intent: store.create(intent, timeout_s=1.0), [A, B]))
+
+    assert ids == ["snap-for-disk-aaaa1111", "snap-for-disk-bbbb2222"]
+    assert (opened, server.connections) == (2, 2)
+    warmed = {r.params["DiskIds"][0]: r.connection for r in server.received if r.action == "DescribeDisks"}
+    used = {r.params["DiskId"]: r.connection for r in server.received if r.action == "CreateSnapshot"}
+    assert used == warmed
+
+
+def test_prepare_creates_nothing(authority: Authority) -> None:
+    with authority.serve(cooperative) as server:
+        snapshots(server, authority).prepare([A, B])
+
+    assert set(server.actions()) == {"DescribeDisks"}
+
+
+def test_a_disk_that_has_gone_is_noticed_before_the_hold(authority: Authority) -> None:
+    with authority.serve(lambda _: answer(TotalCount=0, DiskSet=[])) as server, pytest.raises(CloudError) as failed:
+        snapshots(server, authority).prepare([A])
+
+    assert (failed.value.code, failed.value.ambiguous) == ("InvalidDiskId.NotFound", False)
+
+
+def test_create_sends_name_and_deadline_and_no_tags(authority: Authority) -> None:
+    expiring = Intent(A.disk_id, A.name, "2026-11-24T03:00:00+00:00")
+    with authority.serve(cooperative) as server:
+        store = snapshots(server, authority)
+        store.prepare([expiring, B])
+        store.create(expiring, timeout_s=1.0)
+        store.create(B, timeout_s=1.0)
+
+    assert [received.params for received in server.received if received.action == "CreateSnapshot"] == [
+        {"DiskId": A.disk_id, "SnapshotName": A.name, "Deadline": "2026-11-24T03:00:00+00:00"},
+        {"DiskId": B.disk_id, "SnapshotName": B.name},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "ambiguous"),
+    [
+        pytest.param(answer(SnapshotId=None), "NullSnapshotId", True, id="null id"),
+        pytest.param(answer(), "NullSnapshotId", True, id="no id"),
+        pytest.param(answer(SnapshotId=""), "NullSnapshotId", True, id="empty id"),
+        pytest.param(HANG_UP, "ClientNetworkError", True, id="lost answer"),
+        pytest.param(
+            answer(Error={"Code": "InvalidDisk.SnapshotCreating", "Message": ""}),
+            "InvalidDisk.SnapshotCreating",
+            False,
+            id="refused",
+        ),
+        pytest.param(
+            answer(Error={"Code": "RequestLimitExceeded", "Message": ""}), "RequestLimitExceeded", False, id="throttled"
+        ),
+        pytest.param(answer(Error={"Code": "InternalError", "Message": ""}), "InternalError", True, id="internal"),
+    ],
+)
+def test_create_is_sent_once_whatever_comes_back(authority: Authority, reply: Reply, code: str, ambiguous: bool) -> None:
+    def uncooperative(received: Received) -> Reply:
+        return reply if received.action == "CreateSnapshot" else cooperative(received)
+
+    with authority.serve(uncooperative) as server:
+        store = snapshots(server, authority)
+        store.prepare([A])
+        with pytest.raises(CloudError) as failed:
+            store.create(A, timeout_s=1.0)
+
+    assert (failed.value.code, failed.value.ambiguous) == (code, ambiguous)
+    assert server.actions().count("CreateSnapshot") == 1
+
+
+def test_create_is_sent_once_even_when_the_warm_connection_was_closed_meanwhile(authority: Authority) -> None:
+    with authority.serve(cooperative) as server:
+        store = snapshots(server, authority)
+        store.prepare([A])
+        server.hang_up_all()
+        try:
+            assert store.create(A, timeout_s=1.0) == "snap-for-disk-aaaa1111"
+        except CloudError as error:
+            assert error.ambiguous  # when the closing is noticed before sending, a new connection is opened instead
+
+    assert server.actions().count("CreateSnapshot") <= 1
+
+
+def test_a_slow_create_ends_when_its_time_is_over_and_is_ambiguous(authority: Authority) -> None:
+    done = threading.Event()
+
+    def slow(received: Received) -> Reply:
+        if received.action == "CreateSnapshot":
+            done.wait(10)
+        return cooperative(received)
+
+    with authority.serve(slow) as server:
+        store = snapshots(server, authority)
+        store.prepare([A])
+        try:
+            with pytest.raises(CloudError) as failed:
+                store.create(A, timeout_s=0.2)
+        finally:
+            done.set()
+
+    assert failed.value.ambiguous
+
+
+PAUSES_S = st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0])
+
+
+@given(batches=st.lists(st.tuples(st.integers(1, 25), PAUSES_S, PAUSES_S, st.booleans()), max_size=20))
+def test_no_window_ever_holds_more_calls_than_allowed(batches: list[tuple[int, float, float, bool]]) -> None:
+    """However long a batch waits for its hold, and whether or not the hold is had."""
+    clock = SteppedClock()
+    limit = RateLimit(clock, count=20, window_s=1.0)
+    sent_at: list[float] = []
+    for count, waiting_s, pause_s, had in batches:
+        limit.take(count)
+        clock.now_s += waiting_s
+        if had:
+            sent_at += [clock.now_s] * count
+            for _ in range(count):
+                limit.used()
+        else:
+            limit.give_back(count)
+        clock.now_s += pause_s
+
+    for start in set(sent_at):
+        in_window = sum(start <= moment < start + 0.999 for moment in sent_at)
+        assert in_window <= max(20, *(count for count, *_ in batches))
+
+
+def test_permits_within_the_limit_cost_no_time() -> None:
+    clock = SteppedClock()
+    RateLimit(clock, count=20).take(20)
+
+    assert clock.slept == []
+
+
+def test_permits_that_wait_for_their_hold_are_not_lent_to_others(authority: Authority) -> None:
+    """Two targets at once: the second one's permits come when the first has used its own, or has given up."""
+    waiting, got = threading.Event(), threading.Event()
+
+    class Noticed(SteppedClock):
+        def sleep(self, seconds: float) -> None:
+            waiting.set()
+
+    limit = RateLimit(Noticed(), count=2)
+    with authority.serve(cooperative) as server:
+        cloud = Cloud(cloud_settings(server.port, authority.pem))
+        first = CbsSnapshots(cloud, limit)
+        first.prepare([A, B])
+
+        def take() -> None:
+            limit.take(1)
+            got.set()
+
+        second = threading.Thread(target=take, daemon=True)
+        second.start()
+        try:
+            assert waiting.wait(5)
+            assert not got.is_set()
+        finally:
+            first.close()
+            second.join(5)
+
+    assert got.is_set()
