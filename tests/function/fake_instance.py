@@ -65,6 +65,8 @@ class FakeInstance:
     written_disks: tuple[str, ...] = ("disk-a",)
     refusals: tuple[holds.Refusal, ...] = ()
     lease_id: str | None = None
+    owes_a_release: bool = False
+    """A hold was asked for, and its release was not sent yet; an older hold whose release was lost is not meant."""
     held_since_s: float = 0.0
     hold_ends_s: float = 0.0
     gap: str = ""
@@ -112,6 +114,7 @@ class FakeInstance:
         return answer
 
     def quiesce(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
+        self.owes_a_release = True
         self._fail("quiesce", "before")
         answer = self._quiesce(request)
         self._fail("quiesce", "after")
@@ -140,6 +143,7 @@ class FakeInstance:
         )
 
     def release(self, request: holds.ReleaseRequest) -> holds.ReleaseAnswer:
+        self.owes_a_release = False
         self._fail("release", "before")
         if self.held and request.lease_id == self.lease_id:
             self.told = self.told_at_release or self.told

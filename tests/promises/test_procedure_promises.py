@@ -64,6 +64,13 @@ def test_application_means_that_every_cut_fell_into_one_unbroken_hold(
             assert None not in epochs
 
 
+def test_a_delivery_that_meets_an_older_hold_whose_release_was_lost_makes_no_second_set() -> None:
+    lost = [{"create disk-a": "before", "release": "before"}, {"check": "before"}]
+    here, outcomes = run(lost, ("disk-a",), HoldUntil.ACCEPTED, OnQuiesceFailure.FAIL)
+    assert [outcome.verdict.level for outcome in outcomes] == [Level.NONE, Level.NONE]
+    assert not here.cloud.cuts
+
+
 @given(DELIVERIES, DISKS, MOMENTS, ON_FAILURE)
 def test_one_run_makes_at_most_one_snapshot_of_each_disk(
     deliveries: list[dict[str, str]], disks: tuple[str, ...], moment: HoldUntil, on_failure: OnQuiesceFailure
