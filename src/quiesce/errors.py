@@ -1,11 +1,12 @@
 """Every error that Quiesce raises on purpose.
 
 QuiesceError
-├── RequestError    the event or HTTP request is refused; nothing was touched
-├── SettingsError   an environment variable is missing or wrong; nothing was touched
-├── PolicyError     the policy file is wrong, or its arithmetic is unsafe; nothing was touched
-├── AgentError      the hook on an instance did not give an answer that can be used
-└── CloudError      the cloud refused a call, or the answer was lost
+├── RequestError      the event or HTTP request is refused; nothing was touched
+├── SettingsError     an environment variable is missing or wrong; nothing was touched
+├── PolicyError       the policy file is wrong, or its arithmetic is unsafe; nothing was touched
+├── CertificateError  what was given holds no certificate that can be checked
+├── AgentError        the hook on an instance did not give an answer that can be used
+└── CloudError        the cloud refused a call, or the answer was lost
 
 A message says what was wrong and what to do. What a caller can act on is an attribute, never a substring.
 """
@@ -38,6 +39,10 @@ class PolicyError(QuiesceError):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class CertificateError(QuiesceError):
+    """What was given holds no certificate of a known version, or no usable key."""
 
 
 class AgentError(QuiesceError):
