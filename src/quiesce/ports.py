@@ -34,16 +34,16 @@ class SnapshotStore(Protocol):
     """The snapshots of one region. Every method raises CloudError and nothing else."""
 
     def find(self, intents: Sequence[Intent]) -> Mapping[str, Snapshot]:
-        """Look up by exact name; keys are disk ids. A disk without such a snapshot is absent."""
+        """Look up by exact name, pending or not; keys are disk ids. A disk without such a snapshot is absent."""
 
     def prepare(self, intents: Sequence[Intent]) -> None:
-        """Do everything slow that ``create`` needs: connections, quota, rate-limit tokens. Creates nothing."""
+        """Do everything slow that ``create`` needs, and refuse what it would refuse; creates nothing."""
 
     def create(self, intent: Intent, *, timeout_s: float) -> str:
-        """Send CreateSnapshot once and return the id. A null id is a CloudError with ``ambiguous``."""
+        """Send CreateSnapshot once, under the pending name, and return the id. A null id is an ambiguous CloudError."""
 
-    def label(self, snapshot_ids: Sequence[str], tags: Mapping[str, str]) -> None:
-        """Put tags on snapshots; runs after the release only."""
+    def label(self, names: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Tag snapshots, then give each (by its id) the name that is no longer pending; runs after the release only."""
 
 
 class Clock(Protocol):

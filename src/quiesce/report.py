@@ -81,8 +81,14 @@ def status_of(outcome: Outcome) -> Status:
     return Status.FAILED
 
 
+def names_of(outcome: Outcome) -> Mapping[str, str]:
+    """Snapshot id to the name that it has from now on, because its level is known."""
+    made = outcome.verdict.snapshots
+    return {made[intent.disk_id]: intent.name for intent in outcome.plan.intents if intent.disk_id in made}
+
+
 def tags_of(outcome: Outcome, certificate: Certificate, key: SigningKey) -> Mapping[str, str]:
-    """Tags for the snapshots of a complete set: the operator's own, and what a second delivery reads."""
+    """Tags for the snapshots of a set: the operator's own, and what a second delivery reads."""
     plan, verdict = outcome.plan, outcome.verdict
     held = {} if certificate.held_s is None else {"quiesce:held-ms": str(round(certificate.held_s * 1000))}
     return {

@@ -23,7 +23,7 @@ from quiesce.plan import Refusal, make_plans
 from quiesce.policies import Policy
 from quiesce.ports import World
 from quiesce.procedure import Outcome, protect
-from quiesce.report import Report, Status, TargetReport, body_of, status_of, tags_of
+from quiesce.report import Report, Status, TargetReport, body_of, names_of, status_of, tags_of
 from quiesce.request import Request
 from quiesce.settings import Settings
 from quiesce.steps import steps_of
@@ -105,11 +105,13 @@ class Run:
         return report
 
     def _label(self, outcome: Outcome, certificate: Certificate, snapshots: CbsSnapshots) -> str:
-        if outcome.verdict.level is Level.NONE:
+        """Mark what there is, a set that is none, too: whoever finds its parts shall know what they are."""
+        names = names_of(outcome)
+        if not names:
             return ""
         tags = tags_of(outcome, certificate, self._settings.certificate_key)
         try:
-            snapshots.label(list(outcome.verdict.snapshots.values()), tags)
+            snapshots.label(names, tags)
         except CloudError as error:
             return str(error)
         return ""

@@ -12,7 +12,7 @@ from quiesce.model import Intent
 from tests.function.loopback import Authority, LoopbackServer, Received, Reply
 from tests.function.settings_for import cloud_settings
 
-A, B = Intent("disk-aaaa1111", "quiesce-p-0123456789-disk-aaaa1111"), Intent("disk-bbbb2222", "quiesce-p-0123456789-b")
+A, B = Intent("disk-aaaa1111", "quiesce-p-0123456789-aaaa1111"), Intent("disk-bbbb2222", "quiesce-p-0123456789-b")
 
 
 @dataclass
@@ -45,6 +45,9 @@ def paged(everything: Sequence[Mapping[str, object]], key: str, received: Receiv
 
 
 def cooperative(received: Received) -> Reply:
+    """Answer as a cloud in which all is well and no snapshot is being made."""
+    if received.action == "DescribeSnapshots":
+        return answer(TotalCount=0, SnapshotSet=[])
     if received.action == "DescribeDisks":
         return answer(TotalCount=1, DiskSet=[{"DiskId": received.params["DiskIds"][0]}])
     return answer(SnapshotId="snap-for-" + received.params["DiskId"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from quiesce.errors import CloudError
 from quiesce.model import HoldUntil, Intent, Level, Limits, OnQuiesceFailure, Snapshot, TargetPlan
+from quiesce.naming import pending
 from quiesce.ports import World
 from tests.function.fake_instance import FakeClock, FakeInstance, Faults
 
@@ -68,10 +69,11 @@ class FakeCloud:
         if self.hidden_looks:
             self.hidden_looks -= 1
             return {}
-        return {i.disk_id: cut.snapshot for i in intents for cut in self.cuts if cut.snapshot.name == i.name}
+        names = {i.disk_id: (i.name, pending(i.name)) for i in intents}
+        return {d: cut.snapshot for d, known in names.items() for cut in self.cuts if cut.snapshot.name in known}
 
     def prepare(self, intents: Sequence[Intent]) -> None:
-        assert not self.instance.held, "something slow is done inside the hold"
+        assert not self.instance.owes_a_release, "something slow is done inside the hold"
         if self.faults.strikes("prepare", "before"):
             raise CloudError("prepare", code="ClientNetworkError", ambiguous=False)
         self.prepared |= {intent.disk_id for intent in intents}
@@ -89,17 +91,19 @@ class FakeCloud:
         if self.instance.held and self.faults.strikes(step, "hold_ends"):
             self.instance.let_go("the daemon was killed")
         epoch = self.instance.epoch if self.instance.held else None
-        snapshot = Snapshot(f"snap-{next(self.ids)}", intent.name, intent.disk_id, self.state, 100)
+        snapshot = Snapshot(f"snap-{next(self.ids)}", pending(intent.name), intent.disk_id, self.state, 100)
         self.cuts.append(Cut(snapshot, epoch))
         self.clock.sleep(self.latency_s / 2)
         if self.faults.strikes(step, "after"):
             raise CloudError("lost", code="ClientNetworkError", ambiguous=True)
         return snapshot.snapshot_id
 
-    def label(self, snapshot_ids: Sequence[str], tags: Mapping[str, str]) -> None:
+    def label(self, names: Mapping[str, str], tags: Mapping[str, str]) -> None:
         for index, cut in enumerate(self.cuts):
-            if cut.snapshot.snapshot_id in snapshot_ids:
-                self.cuts[index] = replace(cut, snapshot=replace(cut.snapshot, tags={**cut.snapshot.tags, **tags}))
+            old = cut.snapshot
+            if old.snapshot_id in names:
+                new = replace(old, name=names[old.snapshot_id], tags={**old.tags, **tags})
+                self.cuts[index] = replace(cut, snapshot=new)
 
 
 @dataclass

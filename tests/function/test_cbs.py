@@ -48,6 +48,17 @@ def test_a_snapshot_is_found_by_its_exact_name_on_its_own_disk(authority: Author
     assert server.received[0].params["Filters"] == [{"Name": "disk-id", "Values": [A.disk_id, B.disk_id]}]
 
 
+def test_a_snapshot_is_found_while_its_name_is_still_pending(authority: Authority) -> None:
+    everything = [listed(A, "snap-early", SnapshotName=A.name + "-pending"), listed(B, "snap-late")]
+    with authority.serve(lambda received: paged(everything, "SnapshotSet", received)) as server:
+        found = snapshots(server, authority).find([A, B])
+
+    assert {disk_id: snapshot.snapshot_id for disk_id, snapshot in found.items()} == {
+        A.disk_id: "snap-early",
+        B.disk_id: "snap-late",
+    }
+
+
 def test_a_list_of_many_pages_is_read_to_its_end(authority: Authority) -> None:
     everything = [listed(A, f"snap-{n}", SnapshotName="Unnamed") for n in range(250)] + [listed(A, "snap-wanted")]
     with authority.serve(lambda received: paged(everything, "SnapshotSet", received)) as server:
@@ -101,14 +112,18 @@ def test_a_list_without_its_total_is_no_list(authority: Authority) -> None:
         snapshots(server, authority).find([A])
 
 
-def test_labels_go_to_every_snapshot_ten_at_a_time(authority: Authority) -> None:
+def test_tags_go_to_every_snapshot_ten_at_a_time_and_the_final_names_come_after_them(authority: Authority) -> None:
     tags = {f"key-{n}": f"value-{n}" for n in range(12)}
     with authority.serve(lambda _: answer()) as server:
-        snapshots(server, authority).label(["snap-1", "snap-2"], tags)
+        snapshots(server, authority).label({"snap-1": A.name, "snap-2": B.name}, tags)
 
-    assert set(server.actions()) == {"ModifyResourceTags"}
+    assert server.actions() == ["ModifyResourceTags"] * 4 + ["ModifySnapshotAttribute"] * 2
+    assert [(r.params["SnapshotId"], r.params["SnapshotName"]) for r in server.received[4:]] == [
+        ("snap-1", A.name),
+        ("snap-2", B.name),
+    ]
     got: dict[str, dict[str, str]] = {}
-    for received in server.received:
+    for received in server.received[:4]:
         assert len(received.params["ReplaceTags"]) <= 10
         pairs = {tag["TagKey"]: tag["TagValue"] for tag in received.params["ReplaceTags"]}
         got.setdefault(received.params["Resource"], {}).update(pairs)
@@ -118,7 +133,9 @@ def test_labels_go_to_every_snapshot_ten_at_a_time(authority: Authority) -> None
 def test_a_label_that_is_refused_is_an_error(authority: Authority) -> None:
     refused = answer(Error={"Code": "UnauthorizedOperation", "Message": "tag:ModifyResourceTags"})
     with authority.serve(lambda _: refused) as server, pytest.raises(CloudError, match="tag:ModifyResourceTags"):
-        snapshots(server, authority).label(["snap-1"], {"k": "v"})
+        snapshots(server, authority).label({"snap-1": A.name}, {"k": "v"})
+
+    assert "ModifySnapshotAttribute" not in server.actions(), "an untagged snapshot keeps its pending name"
 
 
 def test_disks_of_instances_are_listed_with_what_speaks_against_a_snapshot(authority: Authority) -> None:

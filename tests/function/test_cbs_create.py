@@ -27,7 +27,7 @@ def test_create_uses_the_very_connection_that_prepare_opened_for_its_disk(author
             ids = list(pool.map(lambda intent: store.create(intent, timeout_s=1.0), [A, B]))
 
     assert ids == ["snap-for-disk-aaaa1111", "snap-for-disk-bbbb2222"]
-    assert (opened, server.connections) == (2, 2)
+    assert opened == server.connections == 3, "one per disk, and the reader's"
     warmed = {r.params["DiskIds"][0]: r.connection for r in server.received if r.action == "DescribeDisks"}
     used = {r.params["DiskId"]: r.connection for r in server.received if r.action == "CreateSnapshot"}
     assert used == warmed
@@ -37,14 +37,36 @@ def test_prepare_creates_nothing(authority: Authority) -> None:
     with authority.serve(cooperative) as server:
         snapshots(server, authority).prepare([A, B])
 
-    assert set(server.actions()) == {"DescribeDisks"}
+    assert set(server.actions()) == {"DescribeDisks", "DescribeSnapshots"}
 
 
 def test_a_disk_that_has_gone_is_noticed_before_the_hold(authority: Authority) -> None:
-    with authority.serve(lambda _: answer(TotalCount=0, DiskSet=[])) as server, pytest.raises(CloudError) as failed:
+    def gone(received: Received) -> Reply:
+        return answer(TotalCount=0, DiskSet=[]) if received.action == "DescribeDisks" else cooperative(received)
+
+    with authority.serve(gone) as server, pytest.raises(CloudError) as failed:
         snapshots(server, authority).prepare([A])
 
     assert (failed.value.code, failed.value.ambiguous) == ("InvalidDiskId.NotFound", False)
+
+
+def test_a_disk_that_somebody_is_snapshotting_is_refused_before_the_hold_and_keeps_no_permit(authority: Authority) -> None:
+    scheduled = {"SnapshotId": "snap-policy", "SnapshotName": "asp-1", "DiskId": B.disk_id, "SnapshotState": "CREATING"}
+
+    def underway(received: Received) -> Reply:
+        if received.action == "DescribeSnapshots":
+            return answer(TotalCount=1, SnapshotSet=[{**scheduled, "Percent": 35}])
+        return cooperative(received)
+
+    rate_limit = RateLimit(SteppedClock(), count=2)
+    with authority.serve(underway) as server, pytest.raises(CloudError) as failed:
+        CbsSnapshots(Cloud(cloud_settings(server.port, authority.pem)), rate_limit).prepare([A, B])
+
+    assert (failed.value.code, failed.value.ambiguous) == ("InvalidDisk.SnapshotCreating", False)
+    assert "disk-bbbb2222 is being snapshotted already: snap-policy (asp-1, 35 %)" in str(failed.value)
+    filters = {one["Name"]: one["Values"] for one in server.received[0].params["Filters"]}
+    assert filters == {"disk-id": [A.disk_id, B.disk_id], "snapshot-state": ["CREATING"]}
+    rate_limit.take(2)
 
 
 def test_create_sends_name_and_deadline_and_no_tags(authority: Authority) -> None:
@@ -56,8 +78,8 @@ def test_create_sends_name_and_deadline_and_no_tags(authority: Authority) -> Non
         store.create(B, timeout_s=1.0)
 
     assert [received.params for received in server.received if received.action == "CreateSnapshot"] == [
-        {"DiskId": A.disk_id, "SnapshotName": A.name, "Deadline": "2026-11-24T03:00:00+00:00"},
-        {"DiskId": B.disk_id, "SnapshotName": B.name},
+        {"DiskId": A.disk_id, "SnapshotName": A.name + "-pending", "Deadline": "2026-11-24T03:00:00+00:00"},
+        {"DiskId": B.disk_id, "SnapshotName": B.name + "-pending"},
     ]
 
 

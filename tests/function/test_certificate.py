@@ -10,7 +10,7 @@ import pytest
 from quiesce.certificate import TAG_LEVEL, Certificate, SigningKey, is_genuine, issue, recorded_level
 from quiesce.model import Level, Snapshot
 from quiesce.procedure import Outcome, protect
-from quiesce.report import tags_of
+from quiesce.report import names_of, tags_of
 from quiesce.story import Story
 from tests.function.fake_world import FakeWorld, plan_for
 
@@ -62,7 +62,7 @@ def test_a_certificate_survives_its_way_through_json() -> None:
 
 def tagged() -> Snapshot:
     here, outcome, certificate = certified()
-    here.cloud.label(list(outcome.verdict.snapshots.values()), tags_of(outcome, certificate, KEY))
+    here.cloud.label(names_of(outcome), tags_of(outcome, certificate, KEY))
     return here.cloud.cuts[0].snapshot
 
 

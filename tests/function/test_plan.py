@@ -53,8 +53,8 @@ def test_a_plan_says_everything_that_the_policy_asks() -> None:
     assert (made.limits, made.hold_until) == (Limits(3.0, 20.0), HoldUntil.LISTED)
     assert made.tags == {"owner": "dba"}
     assert [intent.name for intent in made.intents] == [
-        "quiesce-nightly-20261123t0200-4f1c9a0b7d-disk-3i2gnf0k",
-        "quiesce-nightly-20261123t0200-4f1c9a0b7d-disk-f4cbs4nc",
+        "quiesce-nightly-20261123t0200-4f1c9a0b7d-3i2gnf0k",
+        "quiesce-nightly-20261123t0200-4f1c9a0b7d-f4cbs4nc",
     ]
 
 

@@ -17,6 +17,7 @@ from quiesce.adapters.cvm import find_instances
 from quiesce.adapters.tencent import Cloud
 from quiesce.errors import CloudError
 from quiesce.model import Intent
+from quiesce.naming import pending
 from quiesce.plan import Disk, Instance, make_plans
 from quiesce.policies import Policy, TagSelector, Targets
 from quiesce.request import Request, Trigger
@@ -82,7 +83,10 @@ def test_what_is_prepared_created_labelled_is_found_again_with_its_tags(lab: Lab
     store.prepare([INTENT, OTHER_INTENT])
     with ThreadPoolExecutor() as pool:
         ids = list(pool.map(lambda intent: store.create(intent, timeout_s=1.0), [INTENT, OTHER_INTENT]))
-    store.label(ids, {f"key-{n}": "value" for n in range(12)} | {"quiesce:level": "application"})
+    early = wait_until(lambda: store.find([INTENT, OTHER_INTENT]))
+    assert early[DISK].name == pending(INTENT.name)
+    names = dict(zip(ids, (INTENT.name, OTHER_INTENT.name), strict=True))
+    store.label(names, {f"key-{n}": "value" for n in range(12)} | {"quiesce:level": "application"})
     found = wait_until(lambda: store.find([INTENT, OTHER_INTENT]))
 
     assert [found[DISK].snapshot_id, found[OTHER].snapshot_id] == ids
@@ -139,9 +143,9 @@ def test_a_create_whose_outcome_is_unknown_is_ambiguous_sent_once_and_found_by_n
 
     assert failed.ambiguous
     if made:
-        assert wait_until(lambda: store_of(lab).find([INTENT]))[DISK].name == INTENT.name
+        assert wait_until(lambda: store_of(lab).find([INTENT]))[DISK].name == pending(INTENT.name)
     assert len(lab.cloud.record.of("CreateSnapshot")) == 1
-    assert names_of(lab) == [INTENT.name] * made
+    assert names_of(lab) == [pending(INTENT.name)] * made
 
 
 @pytest.mark.parametrize(
@@ -162,8 +166,12 @@ def test_a_create_that_was_refused_is_not_ambiguous(lab: Lab, fault: faults.Faul
 
 def test_a_second_snapshot_of_a_disk_that_is_creating_one_is_refused(lab: Lab) -> None:
     create(lab)
+    wait_until(lambda: store_of(lab).find([INTENT]))
+    with pytest.raises(CloudError, match=f"{DISK} is being snapshotted already") as refused:
+        store_of(lab).prepare([INTENT])
 
-    assert failure_of_create(lab).code == "InvalidDisk.SnapshotCreating"
+    assert refused.value.code == "InvalidDisk.SnapshotCreating"
+    assert len(lab.cloud.record.of("CreateSnapshot")) == 1
 
 
 def test_reads_get_through_throttling_and_lost_answers(lab: Lab) -> None:

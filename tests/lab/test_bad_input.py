@@ -36,6 +36,7 @@ def with_variable(lab: Stage, name: str, value: str) -> Function:
 
 def http(lab: Stage, body: bytes, *, secret: str | None = None, encoded: bool = False, **changes: Any) -> dict[str, Any]:
     """A signed event of the function URL; ``changes`` replace keys of it."""
+    lab.wait_until_complete()
     timestamp = str(int(time.time()))
     signature = sign((secret or lab.shared.http_secret).encode(), timestamp, "", body)
     event: dict[str, Any] = {

@@ -56,7 +56,8 @@ def test_the_snapshot_is_named_and_tagged(lab: Stage) -> None:
     (snapshot_id,) = certificate["snapshots"].values()
     (snapshot,) = wait_until(lambda: listed(lab, snapshot_id))
     tags = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
-    assert snapshot["SnapshotName"] == f"quiesce-nightly-{certificate['run_id']}-{lab.host.disk_ids[0]}"
+    disk = lab.host.disk_ids[0].removeprefix("disk-")
+    assert snapshot["SnapshotName"] == f"quiesce-nightly-{certificate['run_id']}-{disk}"
     assert tags["quiesce:level"] == "application"
     assert snapshot["DeadlineTime"]
 
@@ -68,7 +69,7 @@ def test_nothing_slow_happens_between_the_hold_and_the_call(lab: Stage) -> None:
     held = actions.index("CreateSnapshot")
     assert actions.count("CreateSnapshot") == 1
     assert {"DescribeInstances", "DescribeDisks", "DescribeSnapshots"} <= set(actions[:held])
-    assert set(actions[held + 1 :]) == {"ModifyResourceTags"}
+    assert set(actions[held + 1 :]) == {"ModifyResourceTags", "ModifySnapshotAttribute"}
 
 
 def test_the_function_fits_into_its_memory(lab: Stage) -> None:

@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 
-from quiesce_lab.cloud.model import DATA_DISK, SYSTEM_DISK, Account, Disk, Estate, Instance, Topic
+from quiesce_lab.cloud.model import CREATING, DATA_DISK, SYSTEM_DISK, Account, Disk, Estate, Instance, Topic
 from quiesce_lab.cloud.times import Clock
 from quiesce_lab.errors import LabError
 
@@ -63,6 +63,15 @@ class World:
             raise LabError(f"no such region: {region}")
         with self.lock:
             return self._estates.setdefault((uin, region), Estate(uin, region))
+
+    def creating(self) -> list[str]:
+        """Disks, of every account, that are being snapshotted now."""
+        now_s = self.clock.time()
+        with self.lock:
+            estates = list(self._estates.values())
+            called = [disk.disk_id for estate in estates for disk in estate.disks.values() if disk.snapshot_underway]
+            made = [s.disk_id for estate in estates for s in estate.snapshots.values() if s.state(now_s) == CREATING]
+        return called + made
 
     def add_instance(
         self,

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from quiesce.adapters.tags import SnapshotTags
-from quiesce.adapters.tencent import Answer, Api, Cloud, Page, pages
+from quiesce.adapters.tencent import Answer, Api, Cloud, Nothing, Page, pages
 from quiesce.errors import CloudError
 from quiesce.model import Intent, Snapshot
+from quiesce.naming import pending
 from quiesce.plan import Disk
 from quiesce.ports import Clock
 
@@ -118,15 +119,13 @@ class CbsSnapshots:
 
     def find(self, intents: Sequence[Intent]) -> Mapping[str, Snapshot]:
         """Look up by exact name, newest first, because whether the API's own name filter is exact is not documented."""
-        wanted = {intent.disk_id: intent.name for intent in intents}
+        wanted = {(intent.disk_id, name) for intent in intents for name in (intent.name, pending(intent.name))}
         found: dict[str, Snapshot] = {}
-        disk_ids = list(wanted)
-        for start in range(0, len(disk_ids), DISKS_PER_FILTER):
-            some = disk_ids[start : start + DISKS_PER_FILTER]
+        for some in _by_tens(intents):
             params = {"Filters": [{"Name": "disk-id", "Values": some}], "OrderField": "CREATE_TIME", "Order": "DESC"}
             for page in pages(self._reader, "DescribeSnapshots", params, _Snapshots):
                 for listed in page.snapshot_set or ():
-                    if listed.snapshot_id and (listed.disk_id, listed.snapshot_name) in wanted.items():
+                    if listed.snapshot_id and (listed.disk_id, listed.snapshot_name) in wanted:
                         snapshot = _snapshot(listed)
                         found.setdefault(snapshot.disk_id, snapshot)
                 if all(disk_id in found for disk_id in some):
@@ -136,8 +135,10 @@ class CbsSnapshots:
     def prepare(self, intents: Sequence[Intent]) -> None:
         """Take the permits, then open one connection per disk by reading that disk, which also tells that it is there.
 
-        Connections last, so that none is idle for longer than it takes to get the hold.
+        A disk that is being snapshotted by anybody is refused here: CreateSnapshot would be, inside the hold (API
+        reference, InvalidDisk.SnapshotCreating). Connections last, so that none is idle for longer than the hold takes.
         """
+        self._insist_on_idle(intents)
         self._rate_limit.take(len(intents))
         self._permitted.update(intent.disk_id for intent in intents)
         self._writers = {intent.disk_id: _api(self._cloud) for intent in intents}
@@ -146,7 +147,7 @@ class CbsSnapshots:
 
     def create(self, intent: Intent, *, timeout_s: float) -> str:
         """Send CreateSnapshot exactly once, on the connection that ``prepare`` opened for this disk."""
-        params = {"DiskId": intent.disk_id, "SnapshotName": intent.name}
+        params = {"DiskId": intent.disk_id, "SnapshotName": pending(intent.name)}
         if intent.expires_at is not None:
             params["Deadline"] = intent.expires_at
         try:
@@ -159,9 +160,20 @@ class CbsSnapshots:
             raise CloudError(message, code="NullSnapshotId", ambiguous=True)
         return created.snapshot_id
 
-    def label(self, snapshot_ids: Sequence[str], tags: Mapping[str, str]) -> None:
-        """Put tags on snapshots; runs after the release only."""
-        SnapshotTags(self._cloud).put(snapshot_ids, tags)
+    def label(self, names: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Tag first and rename last, so that a name without ``pending`` means that the tags are there."""
+        SnapshotTags(self._cloud).put(list(names), tags)
+        for snapshot_id, name in names.items():
+            params = {"SnapshotId": snapshot_id, "SnapshotName": name}
+            self._reader.read("ModifySnapshotAttribute", params, Nothing)
+
+    def _insist_on_idle(self, intents: Sequence[Intent]) -> None:
+        for some in _by_tens(intents):
+            underway = [{"Name": "disk-id", "Values": some}, {"Name": "snapshot-state", "Values": ["CREATING"]}]
+            for page in pages(self._reader, "DescribeSnapshots", {"Filters": underway}, _Snapshots):
+                for listed in page.snapshot_set or ():
+                    if listed.disk_id in some and listed.snapshot_state == "CREATING":
+                        raise _underway(listed)
 
 
 def find_disks(cloud: Cloud, instance_ids: Sequence[str]) -> tuple[Disk, ...]:
@@ -178,6 +190,17 @@ def find_disks(cloud: Cloud, instance_ids: Sequence[str]) -> tuple[Disk, ...]:
         for disk in page.disk_set or ()
     ]
     return tuple(_disk(disk) for disk in listed if disk.disk_id)
+
+
+def _by_tens(intents: Sequence[Intent]) -> list[list[str]]:
+    disk_ids = [intent.disk_id for intent in intents]
+    return [disk_ids[start : start + DISKS_PER_FILTER] for start in range(0, len(disk_ids), DISKS_PER_FILTER)]
+
+
+def _underway(listed: _Snapshot) -> CloudError:
+    which = f"{listed.snapshot_id} ({listed.snapshot_name}, {listed.percent or 0} %)"
+    message = f"{listed.disk_id} is being snapshotted already: {which}; run again when that one is complete"
+    return CloudError(message, code="InvalidDisk.SnapshotCreating", ambiguous=False)
 
 
 def _api(cloud: Cloud) -> Api:
