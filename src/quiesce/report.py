@@ -82,7 +82,13 @@ def status_of(outcome: Outcome) -> Status:
 
 
 def names_of(outcome: Outcome) -> Mapping[str, str]:
-    """Snapshot id to the name that it has from now on, because its level is known."""
+    """Snapshot id to the name that it has from now on, because its level is known.
+
+    Only the delivery that made a set vouches for it: one that found it may have come while the first was still judging,
+    and would write its own, weaker, level over the first one's.
+    """
+    if not any(isinstance(entry.fact, facts.CreateSent) for entry in outcome.entries):
+        return {}
     made = outcome.verdict.snapshots
     return {made[intent.disk_id]: intent.name for intent in outcome.plan.intents if intent.disk_id in made}
 

@@ -7,7 +7,7 @@ import pytest
 from quiesce import facts
 from quiesce.model import Level, OnQuiesceFailure
 from quiesce.procedure import protect
-from quiesce.report import HTTP_STATUS, Report, Status, TargetReport, status_of
+from quiesce.report import HTTP_STATUS, Report, Status, TargetReport, names_of, status_of
 from quiesce.steps import steps_of
 from tests.function.fake_instance import Faults
 from tests.function.fake_world import FakeWorld, plan_for
@@ -28,6 +28,19 @@ from tests.function.fake_world import FakeWorld, plan_for
 def test_a_target_ends_in_one_word(fault: dict[str, str], on_failure: OnQuiesceFailure, status: Status) -> None:
     here = FakeWorld(faults=Faults(fault))
     assert status_of(protect(plan_for(on_quiesce_failure=on_failure), here.world)) is status
+
+
+def test_only_the_delivery_that_made_a_set_gives_it_its_name_and_tags() -> None:
+    here = FakeWorld()
+    assert names_of(protect(plan_for(), here.world)) == {"snap-1": "quiesce-nightly-run-1-disk-a"}
+    assert names_of(protect(plan_for(), here.world)) == {}, "the first may still be judging"
+
+
+def test_a_part_of_a_set_that_is_none_is_named_and_marked_as_none() -> None:
+    here = FakeWorld(disks=("disk-a", "disk-b"), faults=Faults({"create disk-b": "before"}))
+    outcome = protect(plan_for("disk-a", "disk-b"), here.world)
+    assert outcome.verdict.level is Level.NONE
+    assert names_of(outcome) == {"snap-1": "quiesce-nightly-run-1-disk-a"}
 
 
 def test_the_worst_target_names_the_run() -> None:

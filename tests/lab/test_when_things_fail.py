@@ -42,6 +42,8 @@ def test_the_function_killed_inside_the_hold(lab: Stage) -> None:
     assert setting(lab) == 0
     again = target_of(lab.function.invoke(event).value)
     assert again["level"] == "crash", "made under a hold that nobody can vouch for any more"
+    (orphan,) = again["certificate"]["snapshots"].values()
+    assert lab.site.cloud.world.estate().snapshots[orphan].name.endswith("-pending")
     assert_the_next_run_works(lab)
 
 
