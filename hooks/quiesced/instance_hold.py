@@ -12,6 +12,7 @@ registered here before it is called, so that ``let_go`` finds it however far ``a
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,18 @@ STUCK_S = 0.020
 """How long a thaw that is stuck in the kernel may keep the applications locked."""
 IDLE_LIMIT_S = 3600.0
 """The guardian's deadline while nothing is held yet."""
+
+
+class HoldStep(str, enum.Enum):
+    """The timed steps of a hold, in their order; the second witness comes between the first and the thaw."""
+
+    PREFLUSH = "preflush"
+    ARM = "arm"
+    LOCK = "lock"
+    FREEZE = "freeze"
+    WITNESS = "witness"
+    THAW = "thaw"
+    UNLOCK = "unlock"
 
 
 @dataclass(frozen=True)
@@ -79,14 +92,14 @@ class InstanceHold:
 
     def prepare(self) -> None:
         """Do everything slow, and hold nothing. Raises Refused or OSError, and then let_go is due."""
-        with self._step("preflush"):
+        with self._step(HoldStep.PREFLUSH):
             targets = self._survey()
             for quiescer in self._instance.quiescers:
                 self._prepare_application(quiescer)
             for target in targets:
                 self._filesystems.open(target)
             self._filesystems.sync()
-        with self._step("arm"):
+        with self._step(HoldStep.ARM):
             self._write_state()
             self._arm()
             self._filesystems.sync()  # short: only what was written since the first
@@ -95,12 +108,12 @@ class InstanceHold:
         """Lock, freeze and witness within the acquire limit. Raises Refused, and then let_go is due."""
         self._start_acquire_clock()
         self._insist_on_time("the preparation")
-        with self._step("lock"):
+        with self._step(HoldStep.LOCK):
             for hold in self._holds:
                 hold.quiesce(self._budget)
                 self._start_hold_clock()
                 self._insist_on_time(hold.name)
-        with self._step("freeze"):
+        with self._step(HoldStep.FREEZE):
             self._start_hold_clock()
             late = self._filesystems.freeze(self._acquire_left_s)
         if late:
@@ -111,7 +124,7 @@ class InstanceHold:
 
     def witness(self) -> Witness:
         """Observe every application, then every filesystem."""
-        with self._step("witness"):
+        with self._step(HoldStep.WITNESS):
             return Witness(tuple(hold.witness() for hold in self._holds), self._filesystems.witness())
 
     def lost(self) -> str:
@@ -120,9 +133,9 @@ class InstanceHold:
 
     def let_go(self) -> tuple[str, ...]:
         """Thaw everything, then release applications in reverse. Returns what went wrong; stops at nothing."""
-        with self._step("thaw"):
+        with self._step(HoldStep.THAW):
             self._filesystems.thaw(STUCK_S)
-        with self._step("unlock"):
+        with self._step(HoldStep.UNLOCK):
             failures = (*self._release_applications(), *self._heal_unprepared())
         self._ended_s = self._ended_s or self._clock()
         return (*failures, *self._filesystems.errors)
@@ -232,9 +245,9 @@ class InstanceHold:
                     yield f"{quiescer.name}: {error!r}"
 
     @contextmanager
-    def _step(self, name: str) -> Iterator[None]:
+    def _step(self, step: HoldStep) -> Iterator[None]:
         started_s = self._clock()
         try:
             yield
         finally:
-            self._steps.append(Step(name, self._clock() - started_s))
+            self._steps.append(Step(step.value, self._clock() - started_s))

@@ -85,6 +85,11 @@ class App:
             "/v1/status": ("GET", lambda _: keeper.status()),
         }
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that takes a signed request."""
+        return tuple(self._routes)
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         started_s = time.monotonic()
