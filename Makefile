@@ -8,13 +8,15 @@ CODE = src hooks lab tests bench scripts
 # uv trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test check bench package requirements clean lab-packages
+.PHONY: help demo test check bench faults torture package requirements clean lab-packages
 
 help:
 	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
 	@echo "make test          every test; as root the lab's too"
 	@echo "make check         style, types, import rules and the fast tests"
 	@echo "make bench         measure (build/bench.json)"
+	@echo "make faults        every fault at every step, about 15 minutes (build/faults.json)"
+	@echo "make torture       200 snapshots with random faults, restored and compared (build/torture.json)"
 	@echo "make package       build/quiesce-function.zip for SCF, build/quiesced.pyz for the instances"
 	@echo "make requirements  pin requirements/*.txt anew"
 	@echo "make clean         remove build/ and caches"
@@ -41,6 +43,14 @@ check: $(READY)
 bench: $(READY) lab-packages
 	@mkdir -p build
 	@scripts/as-root $(PY) -m bench
+
+faults: $(READY) lab-packages
+	@mkdir -p build
+	@scripts/as-root $(PY) -m tests.faults
+
+torture: $(READY) lab-packages
+	@mkdir -p build
+	@scripts/as-root $(PY) -m tests.torture
 
 package: $(READY)
 	@$(PY) -m scripts.package_function

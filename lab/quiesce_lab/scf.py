@@ -136,6 +136,11 @@ class Invocation:
         """What it has logged so far."""
         return tuple(self._lines)
 
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended yet."""
+        return self._process.poll() is None
+
     def kill(self, status: int = EXITED) -> None:
         """End the process at once."""
         if self._process.poll() is None:

@@ -1,0 +1,67 @@
+"""A fixed part of the fault matrix: every kind of fault once, on every side. All of it: ``make faults``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from quiesce_lab import needs
+from quiesce_lab.machine import default_state_dir
+from tests.faults.case import run_case
+from tests.faults.matrix import chosen, insist_on_the_recorded_run
+from tests.faults.outside import State, state_of
+from tests.faults.rig import Rig, rig
+
+pytestmark = pytest.mark.lab
+
+SAMPLE = (
+    "daemon preflush before disk_full",
+    "daemon preflush during slow",
+    "daemon arm before no_files",
+    "daemon lock during hang",
+    "daemon lock during kill",
+    "daemon freeze during too_slow",
+    "daemon freeze after memory",
+    "daemon witness before second_delivery",
+    "daemon witness after clock_back",
+    "daemon witness 2 before restart",
+    "daemon thaw before memory",
+    "daemon unlock after kill",
+    "function check before clock_forward",
+    "function quiesce after kill",
+    "function create during memory_limit",
+    "function create during second_delivery",
+    "function release before reset",
+    "function record after disk_full",
+    "cloud CreateSnapshot before throttled",
+    "cloud CreateSnapshot after null_snapshot_id",
+    "cloud CreateSnapshot after error_after_success",
+    "cloud DescribeSnapshots after not_json",
+    "wire /v1/quiesce after http_500",
+    "wire /v1/release during reset",
+    "wire /v1/release after not_json",
+    "wire /v1/release before cut",
+)
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[Rig]:
+    look = needs.look()
+    if not look.met:
+        pytest.skip(f"the lab with real disks needs: {look.reason}")
+    with rig(default_state_dir().with_name(f"{default_state_dir().name}-sample"), "127.77.0.30") as made:
+        made.stage.host.set_durability(2)
+        insist_on_the_recorded_run(made)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def before(here: Rig) -> State:
+    return state_of(here.stage.host)
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_fault_leaves_nothing_stuck_changed_doubled_or_mislabelled(here: Rig, before: State, name: str) -> None:
+    (case,) = (case for case in chosen(name) if str(case) == name)
+    assert run_case(here, case, before).problems == []
