@@ -133,11 +133,7 @@ class InstanceHold:
 
     def let_go(self) -> tuple[str, ...]:
         """Thaw everything, then release applications in reverse. Returns what went wrong; stops at nothing."""
-        with self._step(HoldStep.THAW):
-            self._filesystems.thaw(STUCK_S)
-        with self._step(HoldStep.UNLOCK):
-            failures = (*self._release_applications(), *self._heal_unprepared())
-        self._ended_s = self._ended_s or self._clock()
+        failures = (*self._surely(HoldStep.THAW, self._thaw), *self._surely(HoldStep.UNLOCK, self._unlock))
         return (*failures, *self._filesystems.errors)
 
     def take_steps(self) -> tuple[Step, ...]:
@@ -153,7 +149,11 @@ class InstanceHold:
         return (self._ended_s or self._clock()) - (self.ends_s - self.hold_limit_s)
 
     def settled(self, timeout_s: float) -> bool:
-        """Wait until no freeze or thaw is stuck in the kernel any more; only then may the guardian go."""
+        """Wait until no freeze or thaw is stuck in the kernel any more; only then may the guardian go.
+
+        The thaw is asked for again: a guardian that goes while a thaw was never asked for leaves a filesystem frozen.
+        """
+        self._filesystems.thaw(0)
         return self._filesystems.settled(timeout_s)
 
     def close(self) -> None:
@@ -225,6 +225,30 @@ class InstanceHold:
         if self.lost():
             raise Refused("guardian_failed", self.lost())
         self._insist_on_time("the witness")
+
+    def _surely(self, step: HoldStep, do: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+        """Do a part of letting go, once more when it went wrong; returns what did.
+
+        Running out of memory, even while taking the time, must not leave a hold that nothing ends and no run gets past.
+        """
+        try:
+            with self._step(step):
+                return do()
+        except Exception as error:  # noqa: BLE001 - the other part must be let go in any case
+            failure = f"{step.value}: {error!r}"
+        try:
+            return (failure, *do())
+        except Exception as error:  # noqa: BLE001 - as above
+            return (failure, f"{step.value} again: {error!r}")
+
+    def _thaw(self) -> tuple[str, ...]:
+        self._filesystems.thaw(STUCK_S)
+        return ()
+
+    def _unlock(self) -> tuple[str, ...]:
+        failures = (*self._release_applications(), *self._heal_unprepared())
+        self._ended_s = self._ended_s or self._clock()
+        return failures
 
     def _release_applications(self) -> Iterator[str]:
         for hold in reversed(self._holds):

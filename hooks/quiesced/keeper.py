@@ -197,9 +197,9 @@ class Keeper:
         """Take the second witness and say what speaks against one hold without a gap; empty when nothing does."""
         try:
             second = hold.witness()
+            return second, hold.lost() or witness.gap_between(first, second) or _past_limit(hold, self._clock())
         except Exception as error:  # noqa: BLE001 - a witness that cannot be taken must not keep anything held
             return None, f"the second witness could not be taken: {error!r}"
-        return second, hold.lost() or witness.gap_between(first, second) or _past_limit(hold, self._clock())
 
     def _let_go_early(self, hold: InstanceHold, reason: str) -> None:
         """Let go of a hold that nobody released."""

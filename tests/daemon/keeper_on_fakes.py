@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Callable
 
 from quiesced.keeper import Keeper
 from quiesced.messages import QuiesceAnswer
 from tests.daemon.fakes import FakeInstance, config
 
 
-def start(root: Path, instance: FakeInstance, *, expedite_path: Path | None = None) -> Keeper:
+def start(
+    root: Path,
+    instance: FakeInstance,
+    *,
+    expedite_path: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Keeper:
     keeper = Keeper(
         config(root, expedite=expedite_path is not None),
         instance.applications,
+        clock=clock,
         surveyor=instance.disks,
         ioctls=instance.kernel,
         start_guardian=instance.start_guardian,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -61,6 +62,41 @@ def test_an_unlock_that_fails_does_not_strand_the_other_application(keeper: Keep
     keeper.quiesce(quiesce())
     instance.second.fails_at["release"] = RuntimeError("a bug")
     assert keeper.release(release()).state == "released"
+    assert instance.holds_nothing()
+
+
+class ExhaustedClock:
+    """Runs out of memory once, at one of the readings that this thread takes after ``exhaust``."""
+
+    def __init__(self) -> None:
+        self.left = -1
+        self._thread = threading.get_ident()
+
+    def exhaust(self, after: int) -> None:
+        self.left = after + 1
+
+    def __call__(self) -> float:
+        if self.left > 0 and threading.get_ident() == self._thread:
+            self.left -= 1
+            if self.left == 0:
+                raise MemoryError
+        return time.monotonic()
+
+
+@pytest.mark.parametrize("reading", range(8))
+def test_no_memory_while_letting_go_leaves_nothing_held_and_the_next_run_holds(
+    tmp_path: Path, instance: FakeInstance, reading: int
+) -> None:
+    clock = ExhaustedClock()
+    keeper = start(tmp_path, instance, clock=clock)
+    keeper.quiesce(quiesce())
+    clock.exhaust(after=reading)
+    told = keeper.release(release())
+    assert clock.left == 0, "the reading was never taken"
+    assert told.state == ("expired" if reading < 3 else "released"), "a witness that is missing is a gap"
+    assert instance.holds_nothing()
+    assert keeper.quiesce(quiesce("lease-2", run_id="run-2")).state == "held"
+    keeper.close()
     assert instance.holds_nothing()
 
 
