@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from quiesce_lab.errors import LabError
 from quiesce_lab.scf import OK, Invocation, Invoked
 from tests.faults.expected import why_not_application
-from tests.faults.outside import State, committed_during_the_calls, snapshots_of, state_within
+from tests.faults.outside import State, committed_during_the_calls, snapshots_of, state_of, state_within
 from tests.faults.rig import MARGIN_S, PROMISED_S, Rig, report_target, stops_the_function
 from tests.faults.steps import Side
 from tests.faults.table import Case, Kind
@@ -76,10 +76,21 @@ class Result:
 
 
 def run_case(rig: Rig, case: Case, before: State) -> Result:
-    """Run one case and look at everything. Raises LabError when the lab itself fails."""
+    """Run one case and the run after it, and look at everything. Raises LabError when the lab itself fails."""
+    result, began_s = meet(rig, case, before), time.monotonic()
+    rig.forget_snapshots()
+    result.problems += _next_run(rig)
+    rig.forget_snapshots()
+    result.seconds += time.monotonic() - began_s
+    return result
+
+
+def meet(rig: Rig, case: Case, before: State, *, durability: int = 2) -> Result:
+    """Let a run meet its fault, deliver it again, and look at all of it; the snapshots stay. Raises LabError."""
     result, began_s = Result(case), time.monotonic()
     event = rig.stage.event()
-    rig.stage.host.set_durability(2)
+    rig.stage.host.set_durability(durability)
+    before = replace(before, variables=state_of(rig.stage.host).variables)
     second = rig.second_delivery(event) if case.kind is Kind.SECOND_DELIVERY else None
     invocation = rig.function(**rig.arm(case)).start(event)
     result.told.append(_first(rig, case, invocation, result))
@@ -93,9 +104,6 @@ def run_case(rig: Rig, case: Case, before: State) -> Result:
     result.problems += _idle(rig)
     result.problems += _deliver_again(rig, event, result)
     result.problems += [*_labels(rig, result, made), *_sets(rig, result), *_state(rig, before), *_stalls(rig, began_s)]
-    rig.forget_snapshots()
-    result.problems += _next_run(rig)
-    rig.forget_snapshots()
     result.seconds = time.monotonic() - began_s
     return result
 

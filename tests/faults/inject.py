@@ -19,8 +19,6 @@ from typing import Any
 
 HOUR_S = 3600.0
 _SHIFTS = {"clock_forward": HOUR_S, "clock_back": -HOUR_S}
-_WIRE = frozenset({"reset"})
-"""Kinds that strike at the connection, where the function sends and reads."""
 _LATE = frozenset({"kill", "hang"})
 _LATE_S = 0.003
 """How long after the sending a process that dies *during* a request dies: before the answer."""
@@ -78,15 +76,14 @@ class Injector:
 
     def _at(self, name: str, moment: str, *, wire: bool) -> None:
         fault = self._read()
-        if fault is None or (fault["step"], fault["moment"]) != (name, moment) or (fault["kind"] in _WIRE) is not wire:
+        if fault is None or (fault["step"], fault["moment"]) != (name, moment) or _of_connection(fault) is not wire:
             return
         with self._lock:
             seen = self._seen[fault["id"]] = self._seen.get(fault["id"], 0) + 1
             if seen != fault["nth"]:
                 return
             self._fired = fault["id"]
-        told = fault["kind"] not in _ACTS
-        if moment == "during" and fault["side"] != "daemon" and (told or fault["kind"] in _LATE):
+        if moment == "during" and fault["side"] != "daemon" and (_act_of(fault) is None or fault["kind"] in _LATE):
             threading.Timer(_LATE_S, _fire, (fault,)).start()
         else:
             _fire(fault)
@@ -104,9 +101,19 @@ def bend_time(injector: Injector) -> None:
 
 def _fire(fault: Mapping[str, Any]) -> None:
     _tell(fault)
-    act = _ACTS.get(fault["kind"])
+    act = _act_of(fault)
     if act is not None:
         act(fault)
+
+
+def _of_connection(fault: Mapping[str, Any]) -> bool:
+    """Whether it strikes at a connection of the function, where that sends and reads."""
+    return bool(fault["side"] == "function" and fault["kind"] == "reset")
+
+
+def _act_of(fault: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], None] | None:
+    """What the process does to itself; None where the matrix does it all."""
+    return None if fault["kind"] == "reset" and not _of_connection(fault) else _ACTS.get(fault["kind"])
 
 
 def _tell(fault: Mapping[str, Any]) -> None:

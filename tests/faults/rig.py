@@ -112,10 +112,10 @@ class Rig:
         self.control.unlink(missing_ok=True)
         self.stage.site.cloud.faults.clear()
         self.gate.touch()
+        self.wire.mend()
         for helper in self._helpers:
             helper.join()
         self._helpers.clear()
-        self.wire.mend()
         process = self.daemon.process
         if process.running:
             os.kill(process.pid, signal.SIGCONT)
