@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 from quiesced.keeper import Keeper
 from quiesced.messages import QuiesceAnswer
