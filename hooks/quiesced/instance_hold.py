@@ -33,6 +33,8 @@ from quiesced.witness import refusal_of
 
 STUCK_S = 0.020
 """How long a thaw that is stuck in the kernel may keep the applications locked."""
+RELEASES = 2
+"""How often an application is released when that fails: it may have run out of memory half-way."""
 IDLE_LIMIT_S = 3600.0
 """The guardian's deadline while nothing is held yet."""
 
@@ -252,10 +254,12 @@ class InstanceHold:
 
     def _release_applications(self) -> Iterator[str]:
         for hold in reversed(self._holds):
-            try:
-                hold.release()
-            except Exception as error:  # noqa: BLE001 - one application's failure must not strand the others
-                yield f"{hold.name}: {error!r}"
+            for _ in range(RELEASES):
+                try:
+                    hold.release()
+                    break
+                except Exception as error:  # noqa: BLE001 - one application's failure must not strand the others
+                    yield f"{hold.name}: {error!r}"
 
     def _heal_unprepared(self) -> Iterator[str]:
         """Undo what an application changed in a ``prepare`` that then failed."""

@@ -34,6 +34,28 @@ def test_a_setting_that_somebody_changed_meanwhile_is_left_alone(server: Server)
     assert flush_log(server) == 2
 
 
+class OutOfMemoryOnce(dict[str, object]):
+    """What a hold changed, readable only from the second time on."""
+
+    exhausted = True
+
+    def get(self, key: str, default: object = None) -> object:  # type: ignore[override]  # the one form that is used
+        if self.exhausted:
+            self.exhausted = False
+            raise MemoryError
+        return super().get(key, default)
+
+
+def test_a_release_that_broke_off_restores_the_setting_when_it_is_asked_again(server: Server) -> None:
+    server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
+    with held(server) as hold:
+        hold.leftover = OutOfMemoryOnce(hold.leftover)
+        with pytest.raises(MemoryError):
+            hold.release()
+        assert flush_log(server) == 1
+    assert flush_log(server) == 0
+
+
 def _die(server: Server, hold: MysqlHold, leftover: dict[str, object]) -> None:
     """What the kernel does to a process that dies, and then the successor."""
     hold.parts.lock.abort()

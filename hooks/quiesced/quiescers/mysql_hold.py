@@ -126,7 +126,6 @@ class MysqlHold:
         """Unlock, restore the setting, say goodbye."""
         if self._released:
             return
-        self._released = True
         try:
             self.parts.lock.run("UNLOCK TABLES")
         except LOST as error:
@@ -135,6 +134,7 @@ class MysqlHold:
         self.parts.lock.close()
         undo_setting(self._options, self.parts.control, self.leftover, self.name)
         self.parts.control.close()
+        self._released = True  # last: one that broke off is asked for again, and every part of it may be done twice
 
 
 class _Watchdog:
