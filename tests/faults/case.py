@@ -141,7 +141,6 @@ def _writable(rig: Rig, when: str) -> Iterator[Problem]:
         load.wait_until_acked(load.acked() + ENOUGH, timeout_s=PROMISED_S + MARGIN_S)
     except LabError as error:
         yield STUCK, f"{when}: {error}"
-        load.wait_until_acked(load.acked() + ENOUGH, timeout_s=60)
 
 
 def _idle(rig: Rig) -> Iterator[Problem]:

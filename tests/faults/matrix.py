@@ -86,9 +86,11 @@ def _in_one_lab(made: Rig, waiting: list[Case]) -> Iterator[Result]:
     while waiting:
         case = waiting.pop(0)
         try:
-            yield run_case(made, case, before)
+            result = run_case(made, case, before)
         except LabError as error:
-            yield Result(case, [(NEXT_RUN_FAILED, f"the lab could not go on: {error}")])
+            result = Result(case, [(NEXT_RUN_FAILED, f"the lab could not go on: {error}")])
+        yield result
+        if result.problems:  # what it left behind is no fault of the next case
             return
 
 

@@ -27,7 +27,7 @@ SAMPLE = (
     "daemon witness after clock_back",
     "daemon witness 2 before restart",
     "daemon thaw before memory",
-    "daemon unlock after kill",
+    "daemon unlock during memory",
     "function check before clock_forward",
     "function quiesce after kill",
     "function create during memory_limit",
