@@ -39,7 +39,7 @@ class OutOfMemoryOnce(dict[str, object]):
 
     exhausted = True
 
-    def get(self, key: str, default: object = None) -> object:  # type: ignore[override]  # the one form that is used
+    def get(self, key: str, default: object = None) -> object:
         if self.exhausted:
             self.exhausted = False
             raise MemoryError
