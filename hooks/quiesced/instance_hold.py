@@ -24,7 +24,7 @@ from quiesced import expedite
 from quiesced.errors import Refused
 from quiesced.freeze import Ioctls
 from quiesced.guardian_client import Guarded, Guardian, StartGuardian
-from quiesced.messages import QuiesceRequest, Step, Witness
+from quiesced.messages import QuiesceRequest, Stall, Step, Witness
 from quiesced.quiescers.base import Budget, Hold, Quiescer
 from quiesced.quiescers.filesystem import Filesystems
 from quiesced.state import Held, Leftover, StateDir
@@ -130,8 +130,18 @@ class InstanceHold:
             return Witness(tuple(hold.witness() for hold in self._holds), self._filesystems.witness())
 
     def lost(self) -> str:
-        """Say why the guardian no longer guards; empty while it does."""
-        return self._guardian.lost() if self._guardian else "the guardian was not armed"
+        """Say why this hold has to end now: no guardian guards it, or too many wait for it. Empty while it may go on."""
+        unguarded = self._guardian.lost() if self._guardian else "the guardian was not armed"
+        return unguarded or self._too_many()
+
+    def stalls(self) -> tuple[Stall, ...]:
+        """Return what each application's writers had to wait so far."""
+        seen = [(hold.name, hold.watched()) for hold in self._holds]
+        return tuple(Stall(name, watched.peak_writers, watched.writer_s, watched.samples) for name, watched in seen)
+
+    def _too_many(self) -> str:
+        reasons = ((hold.name, hold.watched().too_many) for hold in self._holds)
+        return next((f"{name}: {reason}" for name, reason in reasons if reason), "")
 
     def let_go(self) -> tuple[str, ...]:
         """Thaw everything, then release applications in reverse. Returns what went wrong; stops at nothing."""
@@ -224,6 +234,8 @@ class InstanceHold:
         refusal = refusal_of(witness)
         if refusal:
             raise Refused(refusal.code, refusal.message)
+        if self._too_many():
+            raise Refused("writers_piled_up", self._too_many())
         if self.lost():
             raise Refused("guardian_failed", self.lost())
         self._insist_on_time("the witness")

@@ -40,6 +40,8 @@ from quiesced.survey import LinuxSurveyor, Surveyor
 
 SLACK_S = 0.050
 """How long before its limit a hold is let go in order, so that the guardian finds nothing left to do."""
+LOOK_EVERY_S = 0.025
+"""How often the warden asks a hold whether it has to end."""
 SLACK_SHARE = 0.1
 """The same as a share of a short hold."""
 
@@ -189,7 +191,8 @@ class Keeper:
         second, reason = self._look_again(hold, first)
         failures = hold.let_go()
         state = "expired" if reason else "released"
-        answer = ReleaseAnswer(hold.lease_id, state, not reason, reason, second, hold.held_s, hold.take_steps())
+        steps, stalls = hold.take_steps(), hold.stalls()
+        answer = ReleaseAnswer(hold.lease_id, state, not reason, reason, second, hold.held_s, steps, stalls)
         self._finish(hold, failures, lambda: self._book.ended(hold.lease_id, answer))
         return answer
 
@@ -204,7 +207,8 @@ class Keeper:
     def _let_go_early(self, hold: InstanceHold, reason: str) -> None:
         """Let go of a hold that nobody released."""
         failures = hold.let_go()
-        answer = replace(lease.expired(hold.lease_id, reason, hold.held_s), steps=hold.take_steps())
+        over = lease.expired(hold.lease_id, reason, hold.held_s)
+        answer = replace(over, steps=hold.take_steps(), stalls=hold.stalls())
         self._finish(hold, failures, lambda: self._book.ended(hold.lease_id, answer))
         log.warning("a hold ended by itself", extra={"lease_id": hold.lease_id, "reason": reason})
 
@@ -267,7 +271,7 @@ class Keeper:
                 reason = self._reason_to_end(hold) if hold else ""
                 if hold and reason and self._book.claim(hold.lease_id):
                     return hold, reason
-                self._changed.wait(_due_s(hold) - self._clock() if hold else None)
+                self._changed.wait(min(LOOK_EVERY_S, _due_s(hold) - self._clock()) if hold else None)
 
     def _reason_to_end(self, hold: InstanceHold) -> str:
         if self._closing:

@@ -132,6 +132,16 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Stall:
+    """What one application's writers had to wait: the most at one look, writers x seconds, and how many looks."""
+
+    name: str
+    peak_writers: int
+    writer_s: float
+    samples: int
+
+
+@dataclass(frozen=True)
 class QuiesceAnswer:
     """*held* with the first witness, or *refused*."""
 
@@ -155,6 +165,7 @@ class ReleaseAnswer:
     witness: Optional[Witness]
     held_s: float
     steps: tuple[Step, ...]
+    stalls: tuple[Stall, ...] = ()
     protocol: int = PROTOCOL
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from quiesced.lease import Record
-from quiesced.messages import ApplicationWitness, FilesystemWitness, ReleaseAnswer, Step, Witness
+from quiesced.messages import ApplicationWitness, FilesystemWitness, ReleaseAnswer, Stall, Step, Witness
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ def _record(read: dict[str, Any]) -> Record:
 def _release(read: dict[str, Any]) -> ReleaseAnswer:
     witness = _witness(read["witness"]) if read["witness"] else None
     steps = tuple(Step(**step) for step in read["steps"])
-    return ReleaseAnswer(**{**read, "witness": witness, "steps": steps})
+    stalls = tuple(Stall(**stall) for stall in read["stalls"])
+    return ReleaseAnswer(**{**read, "witness": witness, "steps": steps, "stalls": stalls})
 
 
 def _witness(read: dict[str, Any]) -> Witness:

@@ -85,6 +85,17 @@ class Table:
             return value
         return self._wrong(key, value, f"must be a whole number from {low} to {high}", low)
 
+    def optional_whole(self, key: str, low: int, high: int) -> Optional[int]:
+        """Take a whole number in a range that need not be there."""
+        return self.whole(key, low, high) if key in self._content else None
+
+    def share(self, key: str, default: float) -> float:
+        """Take a number above 0 and at most 1."""
+        value = self._take(key, default)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1:
+            return float(value)
+        return self._wrong(key, value, "must be a share above 0 and at most 1", default)
+
     def flag(self, key: str, default: bool) -> bool:
         """Take true or false."""
         value = self._take(key, default)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from quiesce.holds import Witness
+from quiesce.holds import Stall, Witness
 from quiesce.judge import Verdict
 from quiesce.model import Level, Snapshot, TargetPlan
 from quiesce.story import Story
@@ -54,6 +54,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     lease_id: str | None
     held_s: float | None
     release_confirmed: bool
+    stalls: tuple[Stall, ...]
     positions: dict[str, dict[str, str]]
     witness_began: Witness | None
     witness_ended: Witness | None
@@ -79,6 +80,7 @@ def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, iss
         lease_id=story.lease_id,
         held_s=story.released.held_s if story.released else None,
         release_confirmed=verdict.release_confirmed,
+        stalls=story.released.stalls if story.released else (),
         positions={w.name: w.position for w in began.applications} if began else {},
         witness_began=began,
         witness_ended=ended,

@@ -131,6 +131,15 @@ class QuiesceAnswer(Message, frozen=True, kw_only=True):
     hold_remaining_s: float
 
 
+class Stall(Part, frozen=True, kw_only=True):
+    """What one application's writers had to wait: the most at one look, writers x seconds, and how many looks."""
+
+    name: str
+    peak_writers: int
+    writer_s: float
+    samples: int
+
+
 class ReleaseAnswer(Message, frozen=True, kw_only=True):
     """The second witness, and whether the hold had no gap."""
 
@@ -141,3 +150,4 @@ class ReleaseAnswer(Message, frozen=True, kw_only=True):
     witness: Witness | None
     held_s: float
     steps: tuple[Step, ...]
+    stalls: tuple[Stall, ...]

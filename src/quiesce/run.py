@@ -145,6 +145,8 @@ def _summary(target: TargetReport) -> dict[str, object]:
         "level_asked": certificate.level_asked,
         "snapshot_ids": " ".join(certificate.snapshots.values()),
         "held_ms": None if certificate.held_s is None else round(certificate.held_s * 1000, 3),
+        "stalled_writers": max((stall.peak_writers for stall in certificate.stalls), default=0),
+        "writer_s": round(sum(stall.writer_s for stall in certificate.stalls), 3),
         "release_confirmed": certificate.release_confirmed,
         "reason": "; ".join(certificate.reasons),
         "label_trouble": target.label_trouble,

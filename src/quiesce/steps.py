@@ -39,6 +39,8 @@ def _fields(fact: facts.Fact) -> dict[str, object]:
                 "held_ms": round(answer.held_s * 1000, 3),
                 "without_gap": answer.held_without_gap,
                 "reason": answer.reason,
+                "stalled_writers": max((stall.peak_writers for stall in answer.stalls), default=0),
+                "writer_s": round(sum(stall.writer_s for stall in answer.stalls), 3),
                 **_hook_steps(answer.steps),
             }
         case _:

@@ -21,7 +21,7 @@ from quiesced.messages import (
     Refusal,
     ReleaseRequest,
 )
-from quiesced.quiescers.base import Budget, Report
+from quiesced.quiescers.base import Budget, Report, Watched
 from tests.daemon.fake_machine import FakeDisks, FakeKernel, Journal
 
 
@@ -104,6 +104,7 @@ class FakeApplication:
     witness_says: dict[str, object] = field(default_factory=dict)
     witness_takes_s: float = 0.0
     connection: int = -1
+    watched: Watched = field(default_factory=Watched)
 
     def check(self) -> Report:
         self._step("check")
@@ -162,6 +163,9 @@ class FakeHold:
             durable_evidence="looked at the log",
         )
         return replace(seen, **self._application.witness_says)  # type: ignore[arg-type]  # checked by replace
+
+    def watched(self) -> Watched:
+        return self._application.watched
 
     def release(self) -> None:
         self._application.journal.note(f"unlock {self.name}")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from quiesced.keeper import Keeper
+from quiesced.messages import Stall
+from quiesced.quiescers.base import Watched
 from tests.daemon.fakes import FakeInstance, check, quiesce, release
 from tests.daemon.keeper_on_fakes import refused_with, start
 from tests.waiting import wait_until
@@ -33,6 +35,23 @@ def test_the_death_of_the_guardian_ends_the_hold_at_once(keeper: Keeper, instanc
     told = keeper.release(release())
     assert (told.state, told.held_without_gap) == ("expired", False)
     assert "guardian" in told.reason
+
+
+def test_a_hold_behind_which_too_many_wait_ends_at_once_and_says_what_they_waited(
+    keeper: Keeper, instance: FakeInstance
+) -> None:
+    keeper.quiesce(quiesce())
+    instance.second.watched = Watched(12, 3.5, 9, "12 writers waited")
+    wait_until(instance.holds_nothing)
+    told = keeper.release(release())
+    assert (told.state, told.reason) == ("expired", "second: 12 writers waited")
+    assert told.stalls == (Stall("first", 0, 0.0, 0), Stall("second", 12, 3.5, 9))
+
+
+def test_a_hold_is_refused_when_too_many_wait_before_it_is_complete(keeper: Keeper, instance: FakeInstance) -> None:
+    instance.first.watched = Watched(12, 3.5, 9, "12 writers waited")
+    assert refused_with(keeper.quiesce(quiesce())) == "writers_piled_up"
+    assert instance.holds_nothing()
 
 
 GAPS = [

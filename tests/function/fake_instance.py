@@ -166,6 +166,7 @@ class FakeInstance:
             witness=self._witness() if state == "released" else None,
             held_s=self.clock.now_s - self.held_since_s,
             steps=(),
+            stalls=(),
         )
 
     def _refused(self, lease_id: str, code: str) -> holds.QuiesceAnswer:

@@ -32,6 +32,19 @@ class Budget:
     hold_limit_s: float
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What a hold made writers wait, as far as the quiescer can see: the most at one look, and writers x seconds.
+
+    ``too_many`` says why the hold has to end now; it is empty while the hold may go on.
+    """
+
+    peak_writers: int = 0
+    writer_s: float = 0.0
+    samples: int = 0
+    too_many: str = ""
+
+
 class Hold(Protocol):
     """One application's hold, prepared but not yet taken. Calls come from one thread at a time."""
 
@@ -48,6 +61,9 @@ class Hold(Protocol):
 
     def witness(self) -> ApplicationWitness:
         """Observe the hold. Never raises for an application in trouble: that is what the witness says."""
+
+    def watched(self) -> Watched:
+        """Say what writers had to wait so far. May be called at any time, from any thread; never waits or raises."""
 
     def release(self) -> None:
         """Let go and restore what was there before. May be called at any time, any number of times; never raises."""

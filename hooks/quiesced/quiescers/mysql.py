@@ -14,6 +14,7 @@ from quiesced.quiescers.mysql_guard import guard, missing_grants
 from quiesced.quiescers.mysql_hold import ENGINE, MysqlHold, Parts
 from quiesced.quiescers.mysql_lock import choose_view, fail_at_once
 from quiesced.quiescers.mysql_paths import written_paths
+from quiesced.quiescers.mysql_pileup import PileUp
 from quiesced.quiescers.mysql_session import (
     LOST,
     STATEMENT_TIMEOUT_S,
@@ -95,15 +96,27 @@ class MysqlQuiescer:
         lacking = missing_grants(control, flavor, self.name, prior)
         for refusal in (lacking,) if lacking else self._obstacles(control, flavor):
             raise Refused(refusal.code, refusal.message)
-        server = control.server_process()
         # Its reads wait for the lock: as long as the watchdog allows, and a bit longer.
         lock = connect(self._options, self.name, read_timeout_s=budget.acquire_left_s() + STATEMENT_TIMEOUT_S)
+        try:
+            pile_up = self._pile_up((lock.id, control.id))
+        except BaseException:
+            lock.close()
+            raise
         leftover: dict[str, object] = {
-            "server": server,
-            "sessions": [lock.id, control.id],
+            "server": control.server_process(),
+            "sessions": [lock.id, control.id, pile_up.session_id],
             "flush_log_at_trx_commit": prior,
         }
-        return MysqlHold(self.name, self._options, Parts(lock, control, flavor, choose_view(flavor)), leftover)
+        return MysqlHold(self.name, self._options, Parts(lock, control, pile_up, flavor, choose_view(flavor)), leftover)
+
+    def _pile_up(self, own_ids: tuple[int, ...]) -> PileUp:
+        pile_up = PileUp(self._options)
+        already = pile_up.already(own_ids)
+        if already:
+            pile_up.stop()
+            raise Refused("blocked", f"{self.name}: {already}")
+        return pile_up
 
     def _flush(self, hold: MysqlHold, budget: Budget) -> None:
         control, flavor = hold.parts.control, hold.parts.flavor

@@ -11,9 +11,10 @@ from typing import Callable, Optional
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness
 from quiesced.quiescers import mysql_redo
-from quiesced.quiescers.base import Budget
+from quiesced.quiescers.base import Budget, Watched
 from quiesced.quiescers.mysql_guard import who_stands_in_the_way
 from quiesced.quiescers.mysql_lock import LockView
+from quiesced.quiescers.mysql_pileup import PileUp
 from quiesced.quiescers.mysql_session import LOST, Flavor, Options, Session, unreachable
 
 ENGINE = "mysql"
@@ -26,10 +27,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Parts:
-    """What a hold is made of: the session that will hold the lock, and the one that looks at it from outside."""
+    """What a hold is made of: the session that will hold the lock, and those that look at it and at who waits for it."""
 
     lock: Session
     control: Session
+    pile_up: PileUp
     flavor: Flavor
     view: LockView
 
@@ -44,6 +46,7 @@ class MysqlHold:
         self.parts = parts
         """Its sessions, and what they are connected to."""
         self._redo: Optional[mysql_redo.Redo] = None
+        self._in_the_way = ""
         self._released = False
 
     def sockets(self) -> tuple[int, ...]:
@@ -53,6 +56,7 @@ class MysqlHold:
     def quiesce(self, budget: Budget) -> None:
         """Take the lock, then wait until the redo log is on disk."""
         parts = self.parts
+        parts.pile_up.start()
         try:
             self._lock(budget)
             self._redo = mysql_redo.wait_until_durable(parts.control, parts.flavor, budget.acquire_left_s)
@@ -69,22 +73,29 @@ class MysqlHold:
         # second a wait that nobody is there to kill.
         hold_s, acquire_s = math.ceil(budget.hold_limit_s) + 1, math.ceil(budget.acquire_left_s()) + 1
         lock.run(f"SET SESSION wait_timeout = {hold_s}, SESSION lock_wait_timeout = {acquire_s}")
-        with _Watchdog(budget.acquire_left_s, self._kill_lock_session) as watchdog:
+        pile_up = self.parts.pile_up
+        with _Watchdog(lambda: 0.0 if pile_up.too_many else budget.acquire_left_s(), self._kill_lock_session) as watchdog:
             try:
                 lock.run("FLUSH TABLES WITH READ LOCK")
             except LOST:
                 if not watchdog.expired:
                     raise
         if watchdog.expired:
-            raise Refused("acquire_timeout", f"the read lock was not granted in time; {self._who_stands_in_the_way()}")
+            code, why = "acquire_timeout", "the read lock was not granted in time"
+            if pile_up.too_many:
+                code, why = "writers_piled_up", pile_up.too_many
+            raise Refused(code, f"{why}; {self._in_the_way}")
 
     def _who_stands_in_the_way(self) -> str:
         try:
-            return who_stands_in_the_way(self.parts.control, (self.parts.lock.id, self.parts.control.id))
+            own_ids = (self.parts.lock.id, self.parts.control.id, self.parts.pile_up.session_id)
+            return who_stands_in_the_way(self.parts.control, own_ids)
         except LOST as error:
             return f"the server could not be asked why: {error}"
 
     def _kill_lock_session(self) -> None:
+        # Asked before: once the request is gone, those who waited for it look like those it waited for.
+        self._in_the_way = self._who_stands_in_the_way()
         try:
             self.parts.control.run(f"KILL CONNECTION {self.parts.lock.id}")
         except LOST:
@@ -122,6 +133,10 @@ class MysqlHold:
         except LOST:
             return {}
 
+    def watched(self) -> Watched:
+        """See base.Hold."""
+        return self.parts.pile_up.watched()
+
     def release(self) -> None:
         """Unlock, restore the setting, say goodbye."""
         if self._released:
@@ -132,6 +147,7 @@ class MysqlHold:
             log.warning("the lock session was gone", extra={"application": self.name, "reason": str(error)})
         # Closing frees a lock, too, that UNLOCK TABLES did not reach.
         self.parts.lock.close()
+        self.parts.pile_up.stop()
         undo_setting(self._options, self.parts.control, self.leftover, self.name)
         self.parts.control.close()
         self._released = True  # last: one that broke off is asked for again, and every part of it may be done twice

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pymysql
 from pymysql.err import MySQLError
@@ -37,6 +37,10 @@ class Options:
     password: str = field(repr=False)
     long_statement_s: float
     idle_transaction_s: float
+    max_stalled_writers: Optional[int] = None
+    """More writers than this waiting behind the lock end a hold; None sets no number."""
+    max_connections_used: float = 0.8
+    """Share of the server's max_connections; more in use than this end a hold, or keep it from beginning."""
 
 
 def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[str, ...]]:
@@ -49,6 +53,8 @@ def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[
         password=_password(table),
         long_statement_s=table.seconds("long_statement_s", 5.0),
         idle_transaction_s=table.seconds("idle_transaction_s", 5.0),
+        max_stalled_writers=table.optional_whole("max_stalled_writers", 1, 1_000_000),
+        max_connections_used=table.share("max_connections_used", 0.8),
     )
     table.close()
     return options, tuple(problems)

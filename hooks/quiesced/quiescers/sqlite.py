@@ -14,7 +14,7 @@ from typing import Callable
 
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness, Refusal
-from quiesced.quiescers.base import Budget, Report
+from quiesced.quiescers.base import Budget, Report, Watched
 from quiesced.tables import Table
 
 ENGINE = "sqlite"
@@ -166,6 +166,10 @@ class SqliteHold:
         except (sqlite3.Error, OSError):
             return {}
         return {name: str(value) for name, value in found.items()}
+
+    def watched(self) -> Watched:
+        """See base.Hold: SQLite keeps no list of those who wait for it."""
+        return Watched()
 
     def release(self) -> None:
         """Roll back the empty transaction and close."""

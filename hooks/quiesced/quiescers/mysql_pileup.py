@@ -1,0 +1,105 @@
+"""Writers that pile up behind a lock: counted while it is waited for and while it is held, on a session of its own.
+
+A lock that is waited for stalls writers as much as one that is held, and clients that wait keep their connections: a
+server that runs out of them refuses everybody. So a hold ends when too many wait, not only when its time is over.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Callable, Optional
+
+from quiesced.quiescers.base import Watched
+from quiesced.quiescers.mysql_session import LOST, Options, Session
+
+LOOK_EVERY_S = 0.025
+STOP_LIMIT_S = 0.1
+"""How long the last look may keep a release; then it is cut off."""
+_SESSIONS = (
+    "SELECT COUNT(*), "
+    "COALESCE(SUM(state RLIKE '^Waiting for (backup|global read|commit) lock|^Waiting for table flush'), 0) "
+    "FROM information_schema.processlist WHERE user NOT IN ('system user', 'event_scheduler') AND id NOT IN ({own})"
+)
+
+
+class PileUp:
+    """Counts waiting sessions from ``start`` until ``stop``. Makes a connection at once; raises what LOST names."""
+
+    def __init__(self, options: Options, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._session = Session(options)
+        self._monotonic = monotonic
+        self._most_stalled = options.max_stalled_writers
+        self._most_used = options.max_connections_used
+        self._connections = int(self._session.value("SELECT @@GLOBAL.max_connections"))
+        self._query = ""
+        self._over = threading.Event()
+        self._thread: Optional[threading.Thread] = None
+        self._peak = 0
+        self._writer_s = 0.0
+        self._samples = 0
+        self._too_many = ""
+
+    @property
+    def session_id(self) -> int:
+        """Id of the session that looks."""
+        return self._session.id
+
+    def already(self, own_ids: tuple[int, ...]) -> str:
+        """Say why a hold must not even begin; empty when it may. Raises what LOST names."""
+        self._query = _SESSIONS.format(own=", ".join(map(str, (self.session_id, *own_ids))))
+        sessions, _ = self._session.rows(self._query)[0]
+        return self._too_full(int(sessions))
+
+    def start(self) -> None:
+        """Look from now on, in a thread. Call ``already`` first."""
+        self._thread = threading.Thread(target=self._watch, name="pile-up", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more and close the session. Any number of times."""
+        self._over.set()
+        if self._thread and self._thread.is_alive():
+            self._thread.join(STOP_LIMIT_S)
+            if self._thread.is_alive():
+                self._session.abort()
+                self._thread.join()
+        self._session.close()
+
+    @property
+    def too_many(self) -> str:
+        """Say why the hold has to end now; empty while it may go on."""
+        return self._too_many
+
+    def watched(self) -> Watched:
+        """Return what was counted so far."""
+        return Watched(self._peak, self._writer_s, self._samples, self._too_many)
+
+    def _watch(self) -> None:
+        """Count until told to stop. A server that does not answer is the witness's business, not counted here."""
+        last_s = self._monotonic()
+        while not self._over.wait(LOOK_EVERY_S):
+            try:
+                sessions, waiting = map(int, self._session.rows(self._query)[0])
+            except LOST:
+                return
+            now_s = self._monotonic()
+            self._samples += 1
+            self._peak = max(self._peak, waiting)
+            self._writer_s += waiting * (now_s - last_s)
+            last_s = now_s
+            self._too_many = self._too_many or self._too_stalled(waiting) or (self._too_full(sessions) if waiting else "")
+
+    def _too_stalled(self, waiting: int) -> str:
+        if self._most_stalled is None or waiting <= self._most_stalled:
+            return ""
+        return f"{waiting} writers waited behind the lock, more than max_stalled_writers ({self._most_stalled})"
+
+    def _too_full(self, sessions: int) -> str:
+        """A server at this share of its connections refuses clients soon, and waiting ones give none back."""
+        if sessions <= self._most_used * self._connections:
+            return ""
+        return (
+            f"{sessions} of {self._connections} connections are in use, more than the share that a hold may begin or go on "
+            f"with (max_connections_used, {self._most_used:g})"
+        )
