@@ -33,8 +33,8 @@ PORTS: tuple[tuple[type, type], ...] = ((Agent, HookClient), (SnapshotStore, Cbs
 """What the procedure asks of the world, and what answers in the deployed function."""
 OUTER = {"plan": "_plan", "record": "_record"}
 """Steps of a run around the procedure, and the methods that do them."""
-MIDDLES: tuple[tuple[type, str], ...] = ((HookClient, "_send"), (CommonClient, "call_json"))
-"""Where the function sends and reads: the middle of every step that asks somebody."""
+MIDDLES: tuple[tuple[type, str], ...] = ((HookClient, "_send"), (CommonClient, "call_json"), (Run, "_label"))
+"""Where the function sends and reads: the middle of every step that asks somebody. ``record`` asks through another step."""
 
 
 def duties(port: type) -> tuple[str, ...]:

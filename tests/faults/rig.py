@@ -35,6 +35,7 @@ PROMISED_S = ACQUIRE_LIMIT_S + HOLD_LIMIT_S
 """Longest that a writer may wait because of a hold, whatever happens."""
 MARGIN_S = 1.0
 """What a small shared machine may add to that."""
+DYING_LIMIT_S = 20.0
 RATE = 300.0
 """Rows a second: a call of 0.1 s that nobody holds still for is seen to have commits in it."""
 CREATE_LATENCY_S, SNAPSHOT_SECONDS = 0.1, 0.2
@@ -122,6 +123,7 @@ class Rig:
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(process.pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
         else:
+            process.wait(DYING_LIMIT_S)
             self.daemon.start()
 
     def second_delivery(self, event: object) -> Invocation:
@@ -177,7 +179,7 @@ class Rig:
             self._help(self._start_again)
 
     def _start_again(self) -> None:
-        self.daemon.process.wait(20)
+        self.daemon.process.wait(DYING_LIMIT_S)
         self.daemon.start()
 
     def _help(self, do: Callable[[], None]) -> None:
