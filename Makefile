@@ -8,13 +8,15 @@ CODE = src hooks lab tests bench scripts
 # uv trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test check bench faults torture package requirements clean lab-packages
+.PHONY: help demo test check mutate bench guardian faults torture package requirements clean lab-packages
 
 help:
 	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
 	@echo "make test          every test; as root the lab's too"
 	@echo "make check         style, types, import rules and the fast tests"
+	@echo "make mutate        break the code on purpose, and see that the tests notice (build/mutations.json)"
 	@echo "make bench         measure (build/bench.json)"
+	@echo "make guardian      kill the daemon 500 times, and measure how soon it lets go (build/guardian.json)"
 	@echo "make faults        every fault at every step, about 15 minutes (build/faults.json)"
 	@echo "make torture       200 snapshots with random faults, restored and compared (build/torture.json)"
 	@echo "make package       build/quiesce-function.zip for SCF, build/quiesced.pyz for the instances"
@@ -40,9 +42,16 @@ check: $(READY)
 	@echo "==> fast tests"
 	@$(PY) -m pytest -q -m "not lab"
 
+mutate: $(READY) lab-packages
+	@scripts/as-root $(PY) -m tests.mutate
+
 bench: $(READY) lab-packages
 	@mkdir -p build
 	@scripts/as-root $(PY) -m bench
+
+guardian: $(READY) lab-packages
+	@mkdir -p build
+	@scripts/as-root $(PY) -m bench.guardian
 
 faults: $(READY) lab-packages
 	@mkdir -p build

@@ -40,6 +40,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with mariadb.running(datadir, "--log-bin=binlog", "--server-id=1") as server:
         server.ask("CREATE DATABASE shop")
         server.ask("CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, item TEXT) ENGINE=InnoDB")
+        server.ask("INSERT INTO shop.orders (item) VALUES ('a row that a slow UPDATE can be slow on')")
         server.ask("CREATE USER quiesced@localhost IDENTIFIED BY 'a password'")
         server.ask("GRANT RELOAD, PROCESS, BINLOG MONITOR, SUPER ON *.* TO quiesced@localhost")
         yield server

@@ -68,8 +68,7 @@ class FakeGuardian:
         journal.note("armed")
 
     def bring_forward(self, deadline_s: float) -> None:
-        assert deadline_s <= self.deadline_s, "a deadline only comes sooner"
-        self.deadline_s = deadline_s
+        self.deadline_s = min(self.deadline_s, deadline_s)
 
     def lost(self) -> str:
         return self.why_lost
@@ -83,6 +82,10 @@ class FakeGuardian:
         """Die as if killed."""
         self.why_lost = "the guardian process died"
         self.armed = False
+        self._on_lost()
+
+    def nudge(self) -> None:
+        """Make the keeper look at its clock, as the timeout of its wait would."""
         self._on_lost()
 
 
@@ -100,9 +103,14 @@ class FakeApplication:
     """Method name to what it raises."""
     waits_at_quiesce: Optional[threading.Event] = None
     locked: bool = False
+    usual: str = "relaxed"
     setting: str = "relaxed"
+    """``usual`` while nothing is held."""
     witness_says: dict[str, object] = field(default_factory=dict)
     witness_takes_s: float = 0.0
+    lock_takes_s: float = 0.0
+    on_quiesce: Callable[[], None] = lambda: None
+    """What happens when its lock is asked for."""
     connection: int = -1
     watched: Watched = field(default_factory=Watched)
 
@@ -131,7 +139,7 @@ class FakeHold:
 
     def __init__(self, application: FakeApplication) -> None:
         self.name = application.name
-        self.leftover: dict[str, object] = {"setting": "relaxed"}
+        self.leftover: dict[str, object] = {"setting": application.usual}
         self._application = application
 
     def sockets(self) -> tuple[int, ...]:
@@ -145,6 +153,8 @@ class FakeHold:
         while application.waits_at_quiesce and not application.waits_at_quiesce.wait(0.005):
             if budget.acquire_left_s() <= 0:
                 raise Refused("acquire_timeout", f"{self.name}: the lock was not granted")
+        threading.Event().wait(application.lock_takes_s)
+        application.on_quiesce()
         application._step("quiesce")
         application.locked = True
 
@@ -170,7 +180,7 @@ class FakeHold:
     def release(self) -> None:
         self._application.journal.note(f"unlock {self.name}")
         self._application.locked = False
-        self._application.setting = "relaxed"
+        self._application.setting = self._application.usual
         self._application._step("release")
 
 
@@ -205,5 +215,5 @@ class FakeInstance:
 
     def holds_nothing(self) -> bool:
         """Whether nothing is locked, frozen, changed or guarded."""
-        relaxed = all(not app.locked and app.setting == "relaxed" for app in self.applications)
-        return relaxed and not self.kernel.frozen and not any(guardian.armed for guardian in self.guardians)
+        as_before = all(not app.locked and app.setting == app.usual for app in self.applications)
+        return as_before and not self.kernel.frozen and not any(guardian.armed for guardian in self.guardians)

@@ -27,6 +27,15 @@ def test_the_redo_setting_is_1_during_the_hold_and_as_before_afterwards(server: 
     assert flush_log(server) == prior
 
 
+def test_the_redo_setting_is_1_before_the_lock_is_asked_for(server: Server) -> None:
+    server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
+    hold = prepare(server)
+    try:
+        assert flush_log(server) == 1
+    finally:
+        hold.release()
+
+
 def test_a_setting_that_somebody_changed_meanwhile_is_left_alone(server: Server) -> None:
     server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
     with held(server):

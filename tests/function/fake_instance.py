@@ -5,6 +5,7 @@ It refuses what could never be (a lease id that is used a second time) with an A
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,14 +41,25 @@ class FakeClock:
         self.now_s += seconds
 
 
+class Killed(BaseException):
+    """The function was killed with SIGKILL: nothing of it runs any more."""
+
+
 @dataclass
 class Faults:
     """What goes wrong, by step: ``before`` the work is done, or ``after`` it with the answer lost."""
 
     at: dict[str, str] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    meanwhile: dict[tuple[str, str], Callable[[], None]] = field(default_factory=dict)
+    """What somebody else does once, by step and moment."""
+    killed: bool = False
+    """Whether the process that asks was killed: it then gets nothing done any more."""
 
     def strikes(self, step: str, moment: str) -> bool:
+        self.meanwhile.pop((step, moment), lambda: None)()
+        if self.killed:
+            raise Killed
         if self.at.get(step) != moment:
             return False
         self.seen.append(f"{step} {moment}")

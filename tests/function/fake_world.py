@@ -7,7 +7,7 @@ AssertionError, and it knows what the procedure cannot: whether the instance rea
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from quiesce.errors import CloudError
@@ -99,11 +99,20 @@ class FakeCloud:
         return snapshot.snapshot_id
 
     def label(self, names: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        assert not self.instance.owes_a_release, "something slow is done inside the hold"
+        if self.faults.strikes("label", "before"):
+            raise CloudError("label", code="InternalError", ambiguous=False)
+        self._change(names, lambda snapshot: replace(snapshot, tags={**snapshot.tags, **tags}))
+        if self.faults.strikes("label", "tagged only"):
+            raise CloudError("rename", code="InternalError", ambiguous=False)
+        self._change(names, lambda snapshot: replace(snapshot, name=names[snapshot.snapshot_id]))
+        if self.faults.strikes("label", "after"):
+            raise CloudError("lost", code="ClientNetworkError", ambiguous=True)
+
+    def _change(self, ids: Iterable[str], change: Callable[[Snapshot], Snapshot]) -> None:
         for index, cut in enumerate(self.cuts):
-            old = cut.snapshot
-            if old.snapshot_id in names:
-                new = replace(old, name=names[old.snapshot_id], tags={**old.tags, **tags})
-                self.cuts[index] = replace(cut, snapshot=new)
+            if cut.snapshot.snapshot_id in ids:
+                self.cuts[index] = replace(cut, snapshot=change(cut.snapshot))
 
 
 @dataclass
@@ -115,6 +124,8 @@ class FakeWorld:
     clock: FakeClock = field(default_factory=FakeClock)
     leases: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     recorded: Level | None = None
+    recorded_level: Callable[[TargetPlan, Mapping[str, Snapshot]], Level | None] | None = None
+    """Reads what was recorded; without it, ``recorded`` is what was."""
 
     def __post_init__(self) -> None:
         self.instance = FakeInstance(self.clock, self.faults, disks=self.disks, written_disks=self.disks)
@@ -127,6 +138,6 @@ class FakeWorld:
             snapshots=self.cloud,
             clock=self.clock,
             new_lease_id=lambda: f"lease-{next(self.leases)}",
-            recorded_level=lambda plan, found: self.recorded,
+            recorded_level=self.recorded_level or (lambda plan, found: self.recorded),
             api_timeout_s=5.0,
         )

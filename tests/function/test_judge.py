@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
-from quiesce import holds
+from quiesce import facts, holds
+from quiesce.judge import judge
 from quiesce.model import Level
 from quiesce.procedure import protect
 from tests.function.fake_instance import HONEST
@@ -71,3 +74,42 @@ def test_a_hold_with_a_gap_leaves_crash_and_says_why() -> None:
     verdict = protect(plan_for(), here.world).verdict
     assert verdict.level is Level.CRASH
     assert any("the guardian died" in said for said in verdict.reasons)
+
+
+def swapped(noted: list[facts.Fact], one: type[facts.Fact], other: type[facts.Fact]) -> list[facts.Fact]:
+    kinds = [type(fact) for fact in noted]
+    first, second = kinds.index(one), kinds.index(other)
+    noted[first], noted[second] = noted[second], noted[first]
+    return noted
+
+
+def for_another_lease(noted: list[facts.Fact]) -> list[facts.Fact]:
+    answered = next(fact for fact in noted if isinstance(fact, facts.Released))
+    other = facts.Released(replace(answered.answer, lease_id="of somebody else"))
+    return [other if fact is answered else fact for fact in noted]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(
+            lambda noted: swapped(noted, facts.QuiesceAnswered, facts.CreateSent),
+            "sent before the hold was confirmed",
+            id="a create is sent before the hold is confirmed",
+        ),
+        pytest.param(
+            lambda noted: swapped(noted, facts.Accepted, facts.ReleaseAsked),
+            "accepted after the release was asked for",
+            id="a create is accepted after the release was asked for",
+        ),
+        pytest.param(for_another_lease, "another lease", id="the release is answered for another lease"),
+    ],
+)
+def test_facts_that_came_in_another_order_are_no_hold_around_the_cut(
+    change: Callable[[list[facts.Fact]], list[facts.Fact]], reason: str
+) -> None:
+    """Velero's hooks ran before the snapshot existed, or after it was cut: the order of events is what is judged."""
+    noted = [entry.fact for entry in protect(plan_for(), FakeWorld().world).entries]
+    verdict = judge(plan_for(), change(noted))
+    assert verdict.level is Level.CRASH
+    assert any(reason in said for said in verdict.reasons)

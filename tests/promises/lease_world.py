@@ -1,0 +1,114 @@
+"""One instance with its daemon on a clock that is moved by hand, and the truth about every hold.
+
+The daemon's threads are its own; what happens is not left to them: every method returns when they are done with it.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Optional
+
+from quiesced.keeper import Keeper
+from quiesced.messages import QuiesceAnswer, QuiesceRequest
+from tests.daemon.fakes import FakeInstance, quiesce
+from tests.daemon.keeper_on_fakes import start
+from tests.daemon.leases import Clock
+from tests.waiting import wait_until
+
+HOLD_S = 40.0
+ACQUIRE_S = 4.0
+
+
+class LeaseWorld:
+    """The daemon, its guardian, two applications and two disks; daemons that died are kept to be buried."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.clock = Clock()
+        self.instance = FakeInstance(root)
+        self.instance.second.usual = self.instance.second.setting = "careful"
+        self.keeper = start(root, self.instance, clock=self.clock)
+        self.dead: list[Keeper] = []
+        self.pool = ThreadPoolExecutor(8)
+        self.waiting: list[Future[QuiesceAnswer]] = []
+        """Callers whose hold is being acquired."""
+
+    def ask(self, lease_id: str, run_id: str, prior_holds: int) -> QuiesceAnswer:
+        return self.keeper.quiesce(_request(lease_id, run_id, prior_holds))
+
+    def begin_to_ask(self, lease_id: str, run_id: str, prior_holds: int) -> Optional[QuiesceAnswer]:
+        """Ask while an application does not grant its lock; return the answer when there is one without it."""
+        if self.waiting:
+            return self.ask(lease_id, run_id, prior_holds)
+        before = self.instance.journal.entries.count("lock second")
+        self.instance.second.waits_at_quiesce = threading.Event()
+        asked = self.pool.submit(self.keeper.quiesce, _request(lease_id, run_id, prior_holds))
+        wait_until(lambda: asked.done() or self.instance.journal.entries.count("lock second") > before)
+        if asked.done():
+            self.instance.second.waits_at_quiesce = None
+            return asked.result()
+        self.waiting.append(asked)
+        return None
+
+    def join(self, lease_id: str, run_id: str, prior_holds: int) -> None:
+        """Ask once more for the hold that is being acquired."""
+        self.waiting.append(self.pool.submit(self.keeper.quiesce, _request(lease_id, run_id, prior_holds)))
+
+    def grant(self) -> list[QuiesceAnswer]:
+        """The application grants its lock; return what everybody is told who waited."""
+        assert self.instance.second.waits_at_quiesce
+        self.instance.second.waits_at_quiesce.set()
+        return self.answers()
+
+    def answers(self) -> list[QuiesceAnswer]:
+        answers = [asked.result(timeout=10) for asked in self.waiting]
+        self.waiting = []
+        self.instance.second.waits_at_quiesce = None
+        return answers
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock, and let the warden look at it."""
+        self.clock.now_s += seconds
+        if self.instance.guardians:
+            self.instance.guardian.nudge()
+
+    def fire_guardian(self) -> None:
+        """The guardian lets go: it thaws, and ends the locks by their connections. Settings it knows nothing of."""
+        for name in self.instance.kernel.frozen:
+            self.instance.kernel.by_hand(name, frozen=False)
+        for application in self.instance.applications:
+            application.locked = False
+        self.instance.guardian.why_lost = "the guardian let go at its deadline"
+        self.instance.guardian.armed = False
+
+    def die(self, *, with_guardian: bool) -> None:
+        """Kill the daemon, and its guardian before it could do anything or not; another daemon starts."""
+        if self.instance.is_guarded():
+            if with_guardian:
+                self.instance.guardian.armed = False
+            else:
+                self.fire_guardian()
+        self.dead.append(self.keeper)
+        self.keeper = start(self.root, self.instance, clock=self.clock)
+
+    def stop(self) -> None:
+        """Stop the daemon in order; another one starts."""
+        self.keeper.close()
+        self.keeper = start(self.root, self.instance, clock=self.clock)
+
+    def settle(self) -> None:
+        wait_until(lambda: self.keeper.status().state == "idle")
+
+    def bury(self) -> None:
+        """End every thread."""
+        if self.waiting:
+            self.grant()
+        for keeper in (*self.dead, self.keeper):
+            keeper.close()
+        self.pool.shutdown()
+
+
+def _request(lease_id: str, run_id: str, prior_holds: int) -> QuiesceRequest:
+    return quiesce(lease_id, run_id=run_id, prior_holds=prior_holds, acquire_limit_s=ACQUIRE_S, hold_limit_s=HOLD_S)
