@@ -24,6 +24,9 @@ LIMIT_BYTES = 20_000_000
 # What the SDK's wheel carries besides: its predecessor, for an API that is no more.
 NEVER_USED = ("QcloudApi",)
 
+# The operator's command; it needs click, which the function does not carry.
+NOT_THE_FUNCTION = ("quiesce/cli.py",)
+
 # Where SCF unpacks the code; tracebacks name files by it, and not by where they were built.
 CODE_ROOT = "/var/user"
 
@@ -37,6 +40,8 @@ def build(tree: Path, archive: Path) -> None:
     package_wheels.prune(tree, NEVER_USED)
     package_wheels.keep_only(tree / "tencentcloud", KEPT_PRODUCTS)
     package_wheels.copy_program(ROOT / "src", tree)
+    for name in NOT_THE_FUNCTION:
+        (tree / name).unlink()
     copy_authorities(ROOT / "src", tree)
     compile_tree(tree)
     package_archive.set_modes(tree)

@@ -8,8 +8,9 @@ import pymysql
 import pytest
 
 from quiesced.errors import Refused
-from quiesced.quiescers.base import Budget
+from quiesced.quiescers.base import Budget, Watched
 from quiesced.quiescers.mysql_hold import MysqlHold, Parts
+from quiesced.quiescers.mysql_pileup import PileUp
 from quiesced.quiescers.mysql_session import Flavor, Options, Session
 
 LOCK, UNLOCK = "FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"
@@ -66,6 +67,25 @@ class FakeSession(Session):
         return
 
 
+class NobodyWaits(PileUp):
+    """A look at a server where nobody waits; it says nothing to the server above."""
+
+    session_id = 8
+    too_many = ""
+
+    def __init__(self) -> None:
+        return
+
+    def start(self) -> None:
+        return
+
+    def stop(self) -> None:
+        return
+
+    def watched(self) -> Watched:
+        return Watched()
+
+
 @pytest.fixture
 def server() -> FakeServer:
     return FakeServer()
@@ -73,7 +93,7 @@ def server() -> FakeServer:
 
 def hold_of(server: FakeServer, prior: int = 2) -> MysqlHold:
     flavor = Flavor("10.11-MariaDB", True, (10, 11, 0))
-    parts = Parts(FakeSession(server), FakeSession(server), flavor, server)
+    parts = Parts(FakeSession(server), FakeSession(server), NobodyWaits(), flavor, server)
     return MysqlHold("orders", Options(None, "quiesced", "", 5, 5), parts, {SETTING.partition("_")[2]: prior})  # type: ignore[arg-type]  # no socket is opened
 
 
