@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from quiesced.expedite import RCU_EXPEDITED
+from quiesced.freeze import LinuxIoctls
 from quiesced.keeper import Keeper
 from tests.daemon.fakes import check, config, quiesce, release
 from tests.daemon.loopdisks import LoopDisks, loop_disks, needs_root
@@ -78,3 +80,54 @@ def test_a_daemon_that_died_with_its_guardian_is_healed_by_the_next(disks: LoopD
     told = keeper.release(release())
     assert (told.state, told.held_without_gap) == ("expired", False)
     keeper.close()
+
+
+def test_a_disk_that_is_mounted_twice_is_held_and_let_go_like_any_other(
+    keeper: Keeper, disks: LoopDisks, tmp_path: Path
+) -> None:
+    """Alibaba's plug-in fails on a device that is mounted twice: the second freeze of it is EBUSY."""
+    again = tmp_path / "again"
+    again.mkdir()
+    subprocess.run(["mount", disks.disks[0].device, again], check=True)
+    try:
+        answer = keeper.quiesce(quiesce(disks=("disk-0",)))
+        assert answer.state == "held"
+        writer = Writer([again])
+        assert not writer.done_s
+        assert keeper.release(release()).held_without_gap
+        writer.last_s()
+    finally:
+        subprocess.run(["umount", again], check=True)
+
+
+def test_a_disk_that_is_unmounted_while_it_is_held_is_thawed_all_the_same(keeper: Keeper, disks: LoopDisks) -> None:
+    """A filesystem that is unmounted while frozen stays frozen, and freezing by path then meets the one underneath."""
+    disk = disks.disks[0]
+    keeper.quiesce(quiesce(disks=("disk-0",)))
+    subprocess.run(["umount", "--lazy", disk.mount_point], check=True)
+    try:
+        assert keeper.release(release()).state == "released"
+    finally:
+        subprocess.run(["mount", disk.device, disk.mount_point], check=True)
+    assert not disks.is_frozen(0)
+
+
+def children() -> set[str]:
+    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
+def test_many_holds_that_fail_leave_no_guardian_behind(keeper: Keeper, disks: LoopDisks) -> None:
+    """CNPG #6761 and mariadb-operator #1914: what a failure leaves behind must not disable the holds after it."""
+    before = children()
+    with disks.opened(1) as fd:
+        LinuxIoctls().freeze(fd)
+        try:
+            for number in range(10):
+                answer = keeper.quiesce(quiesce(f"lease-{number}", run_id=f"run-{number}", disks=("disk-0", "disk-1")))
+                assert answer.refusal is not None
+                assert answer.refusal.code == "freeze_failed"
+        finally:
+            LinuxIoctls().thaw(fd)
+    assert children() == before
+    assert not any(disks.is_frozen(number) for number in range(3))
+    assert keeper.quiesce(quiesce("at last", run_id="after", disks=DISKS)).state == "held"

@@ -7,11 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from quiesced.errors import Refused
 from quiesced.quiescers.mysql import MysqlQuiescer
 from quiesced.quiescers.mysql_hold import MysqlHold
 from quiesced.quiescers.mysql_session import Options
 from tests.daemon.mariadb import Server, needs_mariadb, rows, session_id
-from tests.daemon.mysql_holds import INSERT, Leftovers, budget, flush_log, held, prepare, quiescer, writable
+from tests.daemon.mysql_holds import (
+    INSERT,
+    Leftovers,
+    budget,
+    flush_log,
+    held,
+    in_background,
+    prepare,
+    quiescer,
+    writable,
+)
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, needs_mariadb]
@@ -165,3 +176,28 @@ def test_a_prepare_that_cannot_be_registered_leaves_nothing(server: Server) -> N
         quiescer(server).prepare(budget(), full)
     assert flush_log(server) == 0
     wait_until(lambda: not server.sessions())
+
+
+@pytest.mark.parametrize("prior", [0, 1])
+def test_a_server_that_was_read_only_stays_so_and_another_does_not_become_so(server: Server, prior: int) -> None:
+    """Azure's scripts set read_only ON before and OFF after, whatever it was: a replica is open for writing afterwards."""
+    server.ask(f"SET GLOBAL read_only = {prior}")
+    try:
+        with held(server):
+            during = server.value("SELECT @@GLOBAL.read_only")
+        assert (during, server.value("SELECT @@GLOBAL.read_only")) == (prior, prior)
+    finally:
+        server.ask("SET GLOBAL read_only = 0")
+
+
+def test_many_failed_holds_leave_no_session_and_the_next_one_works(server: Server) -> None:
+    """CNPG #6761: three failed snapshots leaked their sessions until nobody could log in any more."""
+    with in_background(server, "UPDATE shop.orders SET item = SLEEP(20) LIMIT 1"):
+        before = server.sessions()
+        for _ in range(5):
+            hold = prepare(server)
+            with pytest.raises(Refused):
+                hold.quiesce(budget(acquire_s=0.05))
+        wait_until(lambda: server.sessions() == before)
+    with held(server) as hold:
+        assert hold.witness().lock_shown

@@ -126,6 +126,17 @@ def test_a_second_delivery_during_the_first_creates_nothing_not_even_a_weaker_se
     assert here.instance.lease_id == "of-the-first"
 
 
+def test_a_delivery_that_another_one_overtook_before_its_hold_makes_no_weaker_set() -> None:
+    here = FakeWorld()
+    plan = plan_for(on_quiesce_failure=OnQuiesceFailure.CRASH_CONSISTENT)
+    others: list[Level] = []
+    here.faults.meanwhile = {("prepare", "before"): lambda: others.append(protect(plan, here.world).verdict.level)}
+    overtaken = protect(plan, here.world)
+    assert others == [Level.APPLICATION]
+    assert overtaken.verdict.level is Level.NONE
+    assert len(here.cloud.cuts) == 1
+
+
 @pytest.mark.parametrize("moment", [HoldUntil.LISTED, HoldUntil.COMPLETED])
 def test_a_hold_that_ends_before_the_moment_asked_for_is_not_application_consistent(moment: HoldUntil) -> None:
     here = FakeWorld()

@@ -32,3 +32,23 @@ def test_make_without_a_target_explains_every_target_that_a_person_needs() -> No
     assert phony is not None
     needed = set(phony[1].split()) - {"help", "lab-packages"}
     assert [target for target in sorted(needed) if f"make {target} " not in shown] == []
+
+
+ACCIDENTS = (ROOT / "docs/accidents.md").read_text(encoding="utf-8")
+
+
+def test_every_test_that_the_page_of_accidents_names_exists() -> None:
+    missing = []
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", ACCIDENTS):
+        source = (ROOT / file).read_text(encoding="utf-8") if (ROOT / file).is_file() else ""
+        if not re.search(rf"^(def {name}\(|{name} = )", source, re.M):
+            missing.append(f"{file}::{name}")
+    assert missing == []
+
+
+def test_every_accident_has_a_test_or_a_sentence() -> None:
+    rows = [
+        row.strip("| ").split(" | ") for row in re.findall(r"^\| .*", ACCIDENTS, re.M) if not row.startswith("| Accident")
+    ]
+    assert len(rows) >= 38
+    assert [row[0] for row in rows if len(row) != 2 or len(row[1]) < 40] == []
