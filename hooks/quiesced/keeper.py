@@ -158,7 +158,8 @@ class Keeper:
             request, self._instance, lambda: self._book.is_cancelled(request.lease_id), self._on_guardian_lost
         )
         try:
-            self._instance.state.write_leases(self._book.records())
+            with self._changed:  # one writer at a time: a release stores what it ended, too
+                self._instance.state.write_leases(self._book.records())
             hold.prepare()
             return self._grant(hold, hold.acquire())
         except Refused as error:

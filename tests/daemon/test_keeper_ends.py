@@ -157,6 +157,24 @@ def test_a_lease_released_before_it_was_asked_for_never_holds_also_after_a_resta
     after.close()
 
 
+def test_releases_that_come_while_others_are_acquired_are_stored_all_of_them(
+    tmp_path: Path, keeper: Keeper, instance: FakeInstance
+) -> None:
+    unknown = [f"unknown-{number}" for number in range(300)]
+    with ThreadPoolExecutor(1) as pool:
+        released = pool.submit(lambda: [keeper.release(release(lease_id)) for lease_id in unknown])
+        for number in range(30):
+            answer = keeper.quiesce(quiesce(f"lease-{number}", run_id=f"run-{number}"))
+            assert answer.state == "held", answer.refusal
+            keeper.release(release(f"lease-{number}"))
+        released.result()
+    keeper.close()
+    after = start(tmp_path, instance)
+    refused = {refused_with(after.quiesce(quiesce(lease_id))) for lease_id in unknown}
+    after.close()
+    assert refused == {"released_before"}
+
+
 def test_a_daemon_that_died_while_holding_is_healed_by_the_next(tmp_path: Path, instance: FakeInstance) -> None:
     start(tmp_path, instance).quiesce(quiesce())  # and is never heard of again
     instance.guardian.armed = False

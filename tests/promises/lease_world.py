@@ -71,7 +71,7 @@ class LeaseWorld:
     def pass_time(self, seconds: float) -> None:
         """Move the clock, and let the warden look at it."""
         self.clock.now_s += seconds
-        if self.instance.guardians:
+        if self.instance.is_guarded():  # by the daemon that lives: an earlier one must not be woken
             self.instance.guardian.nudge()
 
     def fire_guardian(self) -> None:

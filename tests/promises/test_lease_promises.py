@@ -194,9 +194,11 @@ class LeasePromises(RuleBasedStateMachine):
             self.over.add(lease_id)
 
     def _expect_refusals(self, code: str) -> None:
+        """The acquisition ended without a hold; who asked again may have come just before that or just after."""
         assert self.acquiring
-        answers = self.here.answers()
-        assert {answer.refusal.code if answer.refusal else "" for answer in answers} == {code}
+        first, *again = [answer.refusal.code if answer.refusal else "" for answer in self.here.answers()]
+        assert first == code
+        assert set(again) <= {code, "busy", "lease_over"}
         self.over.add(self.acquiring)
         self.acquiring = None
 
