@@ -21,6 +21,20 @@ HOLD_S = 40.0
 ACQUIRE_S = 4.0
 
 
+class DaemonClock:
+    """The clock as one daemon reads it: for a dead one it stands still, so that its threads never do anything again."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._died_s: Optional[float] = None
+
+    def __call__(self) -> float:
+        return self._clock() if self._died_s is None else self._died_s
+
+    def stop(self) -> None:
+        self._died_s = self._clock()
+
+
 class LeaseWorld:
     """The daemon, its guardian, two applications and two disks; daemons that died are kept to be buried."""
 
@@ -29,11 +43,15 @@ class LeaseWorld:
         self.clock = Clock()
         self.instance = FakeInstance(root)
         self.instance.second.usual = self.instance.second.setting = "careful"
-        self.keeper = start(root, self.instance, clock=self.clock)
+        self._start()
         self.dead: list[Keeper] = []
         self.pool = ThreadPoolExecutor(8)
         self.waiting: list[Future[QuiesceAnswer]] = []
         """Callers whose hold is being acquired."""
+
+    def _start(self) -> None:
+        self._own_clock = DaemonClock(self.clock)
+        self.keeper = start(self.root, self.instance, clock=self._own_clock)
 
     def ask(self, lease_id: str, run_id: str, prior_holds: int) -> QuiesceAnswer:
         return self.keeper.quiesce(_request(lease_id, run_id, prior_holds))
@@ -75,28 +93,33 @@ class LeaseWorld:
             self.instance.guardian.nudge()
 
     def fire_guardian(self) -> None:
-        """The guardian lets go: it thaws, and ends the locks by their connections. Settings it knows nothing of."""
+        """The guardian lets go at its deadline, and the daemon learns of it."""
+        self._let_go_by_guardian()
+        self.instance.guardian.why_lost = "the guardian let go at its deadline"
+
+    def _let_go_by_guardian(self) -> None:
+        """Thaw, and end the locks by their connections. Of settings the guardian knows nothing."""
         for name in self.instance.kernel.frozen:
             self.instance.kernel.by_hand(name, frozen=False)
         for application in self.instance.applications:
             application.locked = False
-        self.instance.guardian.why_lost = "the guardian let go at its deadline"
         self.instance.guardian.armed = False
 
     def die(self, *, with_guardian: bool) -> None:
         """Kill the daemon, and its guardian before it could do anything or not; another daemon starts."""
+        self._own_clock.stop()
         if self.instance.is_guarded():
             if with_guardian:
                 self.instance.guardian.armed = False
             else:
-                self.fire_guardian()
+                self._let_go_by_guardian()
         self.dead.append(self.keeper)
-        self.keeper = start(self.root, self.instance, clock=self.clock)
+        self._start()
 
     def stop(self) -> None:
         """Stop the daemon in order; another one starts."""
         self.keeper.close()
-        self.keeper = start(self.root, self.instance, clock=self.clock)
+        self._start()
 
     def settle(self) -> None:
         wait_until(lambda: self.keeper.status().state == "idle")
