@@ -19,6 +19,8 @@ WINDOW_S = 300
 """Furthest that a timestamp may be from this clock."""
 MAX_NONCES = 20_000
 """Nonces remembered at a time: 33 signed requests a second for the whole time, far above what one run needs."""
+RELEASE_PATH = "/v1/release"
+"""A release may be asked any number of times: it is admitted even when no more nonces can be remembered."""
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
@@ -85,7 +87,7 @@ class Gate:
         ahead_s = int(signed.timestamp) - self._now()
         if abs(ahead_s) > WINDOW_S:
             raise _refused("clock_skew", f"the timestamp is {ahead_s:+.0f} s from this clock; set both clocks by NTP")
-        self._nonces.use(signed.key_id + " " + signed.nonce)
+        self._nonces.use(signed.key_id + " " + signed.nonce, repeatable=path == RELEASE_PATH)
 
     def _insist_on_form(self, signed: Signed) -> None:
         if not _TIMESTAMP.fullmatch(signed.timestamp):
@@ -103,13 +105,18 @@ class _Nonces:
         self._lock = threading.Lock()
         self._forget_at_s: OrderedDict[str, float] = OrderedDict()
 
-    def use(self, nonce: str) -> None:
-        """Note a nonce, or raise RequestRefused. Full memory refuses, because forgetting would let replays in."""
+    def use(self, nonce: str, *, repeatable: bool) -> None:
+        """Note a nonce, or raise RequestRefused. Full memory refuses, because forgetting would let replays in.
+
+        ``repeatable``: a replay does no harm, so a full memory lets the request in without noting it.
+        """
         with self._lock:
             self._forget()
             if nonce in self._forget_at_s:
                 raise _refused("replayed", "this nonce was used before; sign every request afresh")
             if len(self._forget_at_s) >= self._limit:
+                if repeatable:
+                    return
                 raise _refused("replayed", "too many requests to tell replays from new ones; ask again in a few minutes")
             self._forget_at_s[nonce] = self._monotonic() + 2 * WINDOW_S + 1
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable, Protocol
 
 from quiesced.errors import Refused
+from quiesced.tally import GUARDIAN_FIRED
 
 ARMING_LIMIT_S = 5.0
 """Starting a Python takes 20-50 ms on an idle machine; nothing is held while it starts."""
@@ -105,7 +106,7 @@ class GuardianProcess:
         except OSError:
             word = b""
         if not self._disarmed:
-            self._lost = "the guardian let go at its deadline" if word else "the guardian process died"
+            self._lost = GUARDIAN_FIRED if word else "the guardian process died"
             self._on_lost()
 
     def _send(self, word: bytes) -> None:

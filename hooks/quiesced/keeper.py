@@ -37,6 +37,7 @@ from quiesced.preview import preview
 from quiesced.quiescers.base import Quiescer
 from quiesced.state import StateDir
 from quiesced.survey import LinuxSurveyor, Surveyor
+from quiesced.tally import Tally
 
 SLACK_S = 0.050
 """How long before its limit a hold is let go in order, so that the guardian finds nothing left to do."""
@@ -80,6 +81,11 @@ class Keeper:
         self._closing = False
         self._warden = threading.Thread(target=self._watch, name="warden", daemon=True)
         self._warden.start()
+
+    @property
+    def tally(self) -> Tally:
+        """Holds counted since this keeper was made."""
+        return self._book.tally
 
     def heal(self) -> None:
         """Let go of what an earlier daemon left; called once, before anything is served. Raises OSError."""

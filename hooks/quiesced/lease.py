@@ -17,6 +17,7 @@ from typing import Callable
 
 from quiesced.config import AllowedLimits
 from quiesced.messages import QuiesceAnswer, QuiesceRequest, Refusal, ReleaseAnswer
+from quiesced.tally import Tally
 
 REMEMBERED = 1000
 """How many leases are remembered after they are over; the oldest are forgotten."""
@@ -84,6 +85,7 @@ class LeaseBook:
         self._clock = clock
         self._leases: dict[str, _Lease] = {}
         self._place: _Lease | None = None
+        self.tally = Tally()
         for record in records:
             released = record.release or expired(record.lease_id, "the daemon restarted while this lease was open", 0.0)
             granted = record.granted or record.release is None  # it may have been: count it, so no second set is made
@@ -121,6 +123,7 @@ class LeaseBook:
         if lease.cancelled:
             return False
         lease.phase, lease.granted, lease.quiesced, lease.ends_s = Phase.HELD, True, answer, ends_s
+        self.tally.granted += 1
         return True
 
     def refused(self, lease_id: str, answer: QuiesceAnswer) -> None:
@@ -164,6 +167,7 @@ class LeaseBook:
         """Note that all was let go, and what every release of this lease is told from now on."""
         lease = self._in_phase(lease_id, Phase.LETTING_GO)
         lease.phase, lease.released = Phase.OVER, answer
+        self.tally.hold_ended(expired=answer.state == "expired", reason=answer.reason, held_s=answer.held_s)
 
     def vacate(self, lease_id: str) -> None:
         """Free the place for another lease, when the kernel has nothing left to do for this one either."""

@@ -5,20 +5,19 @@ The application below knows messages and signatures; what happens to the instanc
 
 from __future__ import annotations
 
-import json
 import logging
-import ssl
+import math
+import socket
 import time
 from collections.abc import Iterable
 from typing import Any, Callable, Protocol
 
 from cheroot import wsgi
-from cheroot.server import HTTPConnection
-from cheroot.ssl.builtin import BuiltinSSLAdapter
 
-from quiesced import decode
-from quiesced.auth import Gate, Signed
+from quiesced import decode, metrics
+from quiesced.auth import RELEASE_PATH, Gate, Signed
 from quiesced.config import Listen
+from quiesced.connection import READ_LIMIT_S, Connection, Tls, error_body
 from quiesced.errors import RequestRefused
 from quiesced.messages import (
     CheckAnswer,
@@ -29,6 +28,8 @@ from quiesced.messages import (
     ReleaseRequest,
     StatusAnswer,
 )
+from quiesced.peers import Peers
+from quiesced.tally import Tally
 
 MAX_BODY_BYTES = 65_536
 MAX_HEADER_BYTES = 16_384
@@ -36,7 +37,6 @@ THREADS = 16
 """More than one run needs: a release must find a free one while a quiesce waits."""
 BACKLOG = 128
 """Cheroot's 5 makes a caller behind a burst wait a second for its next SYN."""
-READ_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 60
 """A connection is opened by check and used again by release: whatever the function does in between must fit."""
 
@@ -46,13 +46,21 @@ _REASONS = {
     401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     411: "Length Required",
     413: "Content Too Large",
+    429: "Too Many Requests",
     500: "Internal Server Error",
 }
 
+_FAILURES = frozenset({0, 400, 401, 408, 411, 413})
+"""What counts against an address; 0 is a handshake. A caller that only asks for a wrong path is lost, not hostile."""
+_UNREAD = frozenset({408, 411, 413})
+"""Statuses after which a part of the body may be left unread, so that the connection cannot be used again."""
+
 log = logging.getLogger(__name__)
 
+_JSON = "application/json"
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
@@ -76,12 +84,20 @@ class Keeper(Protocol):
 class App:
     """The WSGI application."""
 
-    def __init__(self, keeper: Keeper, gate: Gate) -> None:
+    def __init__(self, keeper: Keeper, gate: Gate, *, tally: Tally | None = None, peers: Peers | None = None) -> None:
+        """``tally`` is where the keeper counts its holds."""
+        self.peers = peers or Peers()
+        self._keeper = keeper
         self._gate = gate
+        self._tally = tally or Tally()
+        self._open: dict[str, tuple[str, Callable[[], bytes]]] = {
+            "/healthz": ("application/json", lambda: b'{"ok":true}'),
+            "/metrics": (metrics.CONTENT_TYPE, metrics.Metrics(keeper.status, self._tally).text),
+        }
         self._routes: dict[str, tuple[str, Callable[[bytes], decode.Answer]]] = {
             "/v1/check": ("POST", lambda body: keeper.check(decode.check_request(body))),
-            "/v1/quiesce": ("POST", lambda body: keeper.quiesce(decode.quiesce_request(body))),
-            "/v1/release": ("POST", lambda body: keeper.release(decode.release_request(body))),
+            "/v1/quiesce": ("POST", self._quiesce),
+            RELEASE_PATH: ("POST", lambda body: keeper.release(decode.release_request(body))),
             "/v1/status": ("GET", lambda _: keeper.status()),
         }
 
@@ -93,50 +109,79 @@ class App:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         started_s = time.monotonic()
-        status, code, body = self._respond(environ)
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        if status in (411, 413):  # the body was not read, so the connection cannot be used again
+        status, code, type_, body = self._respond(environ)
+        headers = [("Content-Type", type_), ("Content-Length", str(len(body)))]
+        if status in _UNREAD:
             headers.append(("Connection", "close"))
+        if status == 429:
+            headers.append(("Retry-After", str(math.ceil(self.peers.shut_out_s(environ["REMOTE_ADDR"])))))
         start_response(f"{status} {_REASONS[status]}", headers)
         _log_request(environ, status, code, time.monotonic() - started_s)
         return [body]
 
-    def _respond(self, environ: Environ) -> tuple[int, str, bytes]:
+    def note_refused(self, address: str, status: int, code: str) -> None:
+        """Count a request that was refused for its form, and hold it against its address where it was a failure."""
+        self._tally.request_refused(code)
+        if status in _FAILURES:
+            self.peers.failed(address)
+
+    def _respond(self, environ: Environ) -> tuple[int, str, str, bytes]:
         try:
-            return 200, "", self._answer(environ)
+            return 200, "", *self._answer(environ)
         except RequestRefused as error:
-            return error.status, error.code, _error(error.code, str(error))
+            self.note_refused(environ["REMOTE_ADDR"], error.status, error.code)
+            return error.status, error.code, _JSON, error_body(error.code, str(error))
         except Exception:  # whatever it is, the caller gets an answer and the log has the rest
             log.exception("a request failed", extra={"path": environ["REQUEST_URI"][:200]})
-            return 500, "internal", _error("internal", "something unexpected; the daemon's log has it")
+            self._tally.request_refused("internal")
+            return 500, "internal", _JSON, error_body("internal", "something unexpected; the daemon's log has it")
 
-    def _answer(self, environ: Environ) -> bytes:
+    def _answer(self, environ: Environ) -> tuple[str, bytes]:
         # As it was sent and signed: PATH_INFO has percent signs decoded and the query cut off.
         path, method = environ["REQUEST_URI"], environ["REQUEST_METHOD"]
-        if path == "/healthz":
+        if path in self._open:
             _insist_on_method(method, "GET")
-            return b'{"ok":true}'
+            type_, text = self._open[path]
+            return type_, text()
         if path not in self._routes:
             raise RequestRefused(404, "unknown_path", "no such path; see hooks/PROTOCOL.md")
         expected, answer = self._routes[path]
         _insist_on_method(method, expected)
         body = _read_body(environ)
+        if path != RELEASE_PATH:
+            self._insist_on_few_failures(environ["REMOTE_ADDR"])
         self._gate.admit(method, path, _signed(environ), body)
-        return decode.encode(answer(body))
+        return _JSON, decode.encode(answer(body))
+
+    def _insist_on_few_failures(self, address: str) -> None:
+        left_s = self.peers.shut_out_s(address)
+        if left_s:
+            message = f"too many requests from this address were refused; ask again in {math.ceil(left_s)} s"
+            raise RequestRefused(429, "too_many_failures", message)
+
+    def _quiesce(self, body: bytes) -> QuiesceAnswer:
+        answer = self._keeper.quiesce(decode.quiesce_request(body))
+        if answer.refusal:
+            self._tally.hold_refused(answer.refusal.code)
+        return answer
 
 
 class HookServer:
     """The listening daemon. Raises OSError when the address cannot be bound or a certificate cannot be read."""
 
-    def __init__(self, listen: Listen, app: App) -> None:
+    def __init__(self, listen: Listen, app: App, *, read_limit_s: float = READ_LIMIT_S) -> None:
+        """``read_limit_s`` bounds the reading of one handshake, and of one request."""
         self._server = _Server((listen.host, listen.port), app, numthreads=THREADS, server_name="quiesced")
         self._server.request_queue_size = BACKLOG
         self._server.timeout = IDLE_TIMEOUT_S
         self._server.max_request_header_size = MAX_HEADER_BYTES
         self._server.keep_alive_conn_limit = 64
         self._server.shutdown_timeout = 2
-        self._server.ssl_adapter = _Tls(listen)
-        self._server.ConnectionClass = _Connection
+        self._server.ssl_adapter = Tls(listen)
+        self._server.ConnectionClass = Connection
+        self._server.peers = app.peers
+        self._server.read_limit_s = read_limit_s
+        self._server.note_refused = app.note_refused
         self._server.prepare()
 
     @property
@@ -156,7 +201,11 @@ class HookServer:
 class _Server(wsgi.Server):
     """Cheroot's server, with its messages in our log instead of on standard error."""
 
-    def process_conn(self, conn: _Connection) -> None:
+    peers: Peers
+    read_limit_s: float
+    note_refused: Callable[[str, int, str], None]
+
+    def process_conn(self, conn: Connection) -> None:
         """Give a connection to a worker once it has said something: silent callers take no worker from others."""
         if conn.awaited:
             super().process_conn(conn)
@@ -166,42 +215,6 @@ class _Server(wsgi.Server):
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         log.log(level, "%s", msg, exc_info=traceback)
-
-
-class _Tls(BuiltinSSLAdapter):
-    """TLS 1.2 or newer, with a handshake in the worker's thread.
-
-    Cheroot shakes hands in the thread that accepts, where one caller that connects and says nothing keeps everybody
-    else waiting: the release, too.
-    """
-
-    def __init__(self, listen: Listen) -> None:
-        super().__init__(str(listen.certificate), str(listen.private_key))
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if listen.client_ca:
-            self.context.load_verify_locations(cafile=str(listen.client_ca))
-            self.context.verify_mode = ssl.CERT_REQUIRED
-
-    def wrap(self, sock: Any) -> tuple[ssl.SSLSocket, dict[str, str]]:
-        return self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), {}
-
-
-class _Connection(HTTPConnection):
-    """A connection that shakes hands before its first request. ``awaited``: it was watched for its first bytes."""
-
-    awaited = False
-    _greeted = False
-
-    def communicate(self) -> bool:
-        if not self._greeted:
-            self.socket.settimeout(READ_TIMEOUT_S)
-            try:
-                self.socket.do_handshake()
-            except OSError as error:
-                log.info("a TLS handshake failed", extra={"remote": self.remote_addr, "reason": str(error)})
-                return False
-            self._greeted = True
-        return bool(super().communicate())  # type: ignore[no-untyped-call]
 
 
 def _insist_on_method(method: str, expected: str) -> None:
@@ -217,7 +230,12 @@ def _read_body(environ: Environ) -> bytes:
         raise RequestRefused(411, "length_required", "send the body with a Content-Length, not in chunks")
     if int(length) > MAX_BODY_BYTES:
         raise RequestRefused(413, "too_large", f"a body may have {MAX_BODY_BYTES} bytes")
-    body: bytes = environ["wsgi.input"].read(int(length))
+    try:
+        body: bytes = environ["wsgi.input"].read(int(length))
+    except socket.timeout as error:
+        raise RequestRefused(408, "too_slow", "the body took too long to arrive") from error
+    except OSError:
+        body = b""
     if len(body) != int(length):
         raise RequestRefused(400, "bad_json", "the body ended early")
     return body
@@ -226,10 +244,6 @@ def _read_body(environ: Environ) -> bytes:
 def _signed(environ: Environ) -> Signed:
     names = ("KEY", "TIMESTAMP", "NONCE", "SIGNATURE")
     return Signed(*(environ.get(f"HTTP_X_QUIESCE_{name}", "") for name in names))
-
-
-def _error(code: str, message: str) -> bytes:
-    return json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False).encode()
 
 
 def _log_request(environ: Environ, status: int, code: str, elapsed_s: float) -> None:

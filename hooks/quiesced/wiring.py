@@ -58,7 +58,7 @@ def serve(path: Path) -> None:
 
 
 def _serve(config: Config, keeper: Keeper) -> None:
-    server = HookServer(config.listen, App(keeper, Gate(config.keys)))
+    server = HookServer(config.listen, App(keeper, Gate(config.keys), tally=keeper.tally))
 
     def stop() -> None:
         # Writers first: stopping the server waits for its threads.
@@ -78,9 +78,12 @@ def _serve(config: Config, keeper: Keeper) -> None:
 
 @contextmanager
 def _alone(state_dir: Path) -> Iterator[None]:
-    """Make sure that no other daemon holds by this state directory; the kernel forgets the lock with the process."""
+    """Make sure that no other daemon holds by this state directory; the kernel forgets the lock with the process.
+
+    Opened for reading: what ``quiesced heal`` of root leaves must not keep the daemon, which is not root, from starting.
+    """
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(str(state_dir / "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(str(state_dir / "lock"), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,6 +22,7 @@ from quiesced.messages import (
     ReleaseRequest,
 )
 from quiesced.quiescers.base import Budget, Report, Watched
+from quiesced.tally import GUARDIAN_FIRED
 from tests.daemon.fake_machine import FakeDisks, FakeKernel, Journal
 
 
@@ -78,9 +79,16 @@ class FakeGuardian:
             self._journal.note("disarmed")
         self.armed = False
 
+    def fire(self) -> None:
+        """Let go as at the deadline."""
+        self._lose(GUARDIAN_FIRED)
+
     def die(self) -> None:
         """Die as if killed."""
-        self.why_lost = "the guardian process died"
+        self._lose("the guardian process died")
+
+    def _lose(self, why: str) -> None:
+        self.why_lost = why
         self.armed = False
         self._on_lost()
 

@@ -7,19 +7,23 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import trustme
 
 from quiesced.auth import Gate, sign
 from quiesced.config import Listen
+from quiesced.connection import READ_LIMIT_S
+from quiesced.peers import Peers
 from quiesced.server import App, HookServer, Keeper
+from quiesced.tally import Tally
 
 KEY_ID, SECRET = "k1", b"a secret that the tests share"
+KEYS = {KEY_ID: SECRET}
 
 
 @dataclass
@@ -46,9 +50,17 @@ class Site:
 
 
 @contextmanager
-def serving(keeper: Keeper, listen: Listen) -> Iterator[int]:
+def serving(
+    keeper: Keeper,
+    listen: Listen,
+    *,
+    keys: Mapping[str, bytes] = KEYS,
+    tally: Optional[Tally] = None,
+    peers: Optional[Peers] = None,
+    read_limit_s: float = READ_LIMIT_S,
+) -> Iterator[int]:
     """Serve until the block ends; gives the port."""
-    server = HookServer(listen, App(keeper, Gate({KEY_ID: SECRET})))
+    server = HookServer(listen, App(keeper, Gate(keys), tally=tally, peers=peers), read_limit_s=read_limit_s)
     thread = threading.Thread(target=server.serve)
     thread.start()
     try:

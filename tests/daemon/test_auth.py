@@ -38,8 +38,8 @@ def admit(gate: Gate, signed: Signed = SIGNED, method: str = "POST", path: str =
     gate.admit(method, path, signed, body)
 
 
-def signed(nonce: str, key: str = "next", timestamp: int = EXAMPLE["timestamp"]) -> Signed:
-    made = signature(KEYS[key], "POST", "/v1/release", BODY, timestamp=str(timestamp), nonce=nonce)
+def signed(nonce: str, key: str = "next", timestamp: int = EXAMPLE["timestamp"], path: str = "/v1/release") -> Signed:
+    made = signature(KEYS[key], "POST", path, BODY, timestamp=str(timestamp), nonce=nonce)
     return Signed(key, str(timestamp), nonce, made)
 
 
@@ -126,10 +126,17 @@ def test_when_the_memory_for_nonces_is_full_it_refuses_rather_than_forgets() -> 
     only = gate(clock, max_nonces=3)
     for number in range(3):
         admit(only, signed(f"nonce-number-{number:04}"))
-    assert code_of(only, signed("nonce-number-0003")) == "replayed"
+    assert code_of(only, signed("nonce-number-0003", path="/v1/quiesce"), path="/v1/quiesce") == "replayed"
     assert code_of(only, signed("nonce-number-0000")) == "replayed"
     clock.pass_time(2 * WINDOW_S + 2)
-    admit(only, signed("nonce-number-0004", timestamp=int(clock.now_s)))
+    admit(only, signed("nonce-number-0004", timestamp=int(clock.now_s), path="/v1/quiesce"), path="/v1/quiesce")
+
+
+def test_a_full_memory_keeps_no_hold_from_being_released() -> None:
+    only = gate(max_nonces=1)
+    admit(only, signed("nonce-number-0000"))
+    admit(only, signed("nonce-number-0001"))
+    assert code_of(only, replace(signed("nonce-number-0002"), signature="0" * 64)) == "bad_signature"
 
 
 def test_no_secret_and_no_signature_is_shown_in_a_repr() -> None:

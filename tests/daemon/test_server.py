@@ -11,59 +11,19 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from quiesced.auth import sign
-from quiesced.messages import (
-    CheckAnswer,
-    CheckRequest,
-    QuiesceAnswer,
-    QuiesceRequest,
-    ReleaseAnswer,
-    ReleaseRequest,
-    StatusAnswer,
-)
+from quiesced.messages import CheckRequest, QuiesceRequest, ReleaseRequest
+from tests.daemon.fake_keeper import FakeKeeper
 from tests.daemon.hook_caller import KEY_ID, SECRET, Site, ask, connected, serving
 from tests.waiting import wait_until
 
 MESSAGES = Path(__file__).parents[2] / "hooks" / "messages"
 CHECK, QUIESCE, RELEASE = ((MESSAGES / f"{name}-request.json").read_bytes() for name in ("check", "quiesce", "release"))
-
-
-@dataclass
-class FakeKeeper:
-    """Holds one lease at a time and refuses to hold two, as the real one."""
-
-    asked: list[Any] = field(default_factory=list)
-    held: str | None = None
-    may_hold: threading.Event = field(default_factory=threading.Event)
-    fault: Exception | None = None
-
-    def check(self, request: CheckRequest) -> CheckAnswer:
-        self.asked.append(request)
-        if self.fault:
-            raise self.fault
-        return CheckAnswer(True, (), (), (), 0)
-
-    def quiesce(self, request: QuiesceRequest) -> QuiesceAnswer:
-        assert self.held is None, "a keeper holds one lease at a time"
-        self.asked.append(request)
-        assert self.may_hold.wait(10)
-        self.held = request.lease_id
-        return QuiesceAnswer(request.lease_id, "held", None, None, (), request.hold_limit_s)
-
-    def release(self, request: ReleaseRequest) -> ReleaseAnswer:
-        self.asked.append(request)
-        state = "released" if self.held == request.lease_id else "never_held"
-        self.held = None
-        return ReleaseAnswer(request.lease_id, state, state == "released", "", None, 0.0, ())
-
-    def status(self) -> StatusAnswer:
-        return StatusAnswer("0", "held" if self.held else "idle", self.held, None, 0.0)
 
 
 @pytest.fixture
