@@ -16,6 +16,7 @@ from typing import Callable
 
 from quiesced import __version__, expedite, lease, witness
 from quiesced.config import Config
+from quiesced.due import due_s, past_limit
 from quiesced.errors import Refused
 from quiesced.freeze import Ioctls, LinuxIoctls
 from quiesced.guardian_client import GuardianProcess, StartGuardian
@@ -39,12 +40,8 @@ from quiesced.state import StateDir
 from quiesced.survey import LinuxSurveyor, Surveyor
 from quiesced.tally import Tally
 
-SLACK_S = 0.050
-"""How long before its limit a hold is let go in order, so that the guardian finds nothing left to do."""
 LOOK_EVERY_S = 0.025
 """How often the warden asks a hold whether it has to end."""
-SLACK_SHARE = 0.1
-"""The same as a share of a short hold."""
 
 log = logging.getLogger(__name__)
 
@@ -207,7 +204,7 @@ class Keeper:
         """Take the second witness and say what speaks against one hold without a gap; empty when nothing does."""
         try:
             second = hold.witness()
-            return second, hold.lost() or witness.gap_between(first, second) or _past_limit(hold, self._clock())
+            return second, hold.lost() or witness.gap_between(first, second) or past_limit(hold, self._clock())
         except Exception as error:  # noqa: BLE001 - a witness that cannot be taken must not keep anything held
             return None, f"the second witness could not be taken: {error!r}"
 
@@ -278,25 +275,17 @@ class Keeper:
                 reason = self._reason_to_end(hold) if hold else ""
                 if hold and reason and self._book.claim(hold.lease_id):
                     return hold, reason
-                self._changed.wait(min(LOOK_EVERY_S, _due_s(hold) - self._clock()) if hold else None)
+                self._changed.wait(min(LOOK_EVERY_S, due_s(hold) - self._clock()) if hold else None)
 
     def _reason_to_end(self, hold: InstanceHold) -> str:
         if self._closing:
             return "the daemon was stopped"
         if hold.lost():
             return hold.lost()
-        if self._clock() >= _due_s(hold):
+        if self._clock() >= due_s(hold):
             return f"the hold limit of {hold.hold_limit_s} s passed before a release was asked for"
         return ""
 
     def _on_guardian_lost(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-
-def _due_s(hold: InstanceHold) -> float:
-    return hold.ends_s - min(SLACK_S, SLACK_SHARE * hold.hold_limit_s)
-
-
-def _past_limit(hold: InstanceHold, now_s: float) -> str:
-    return f"the hold limit of {hold.hold_limit_s} s passed" if now_s >= hold.ends_s else ""

@@ -80,14 +80,13 @@ def wrap_middle(owner: object, name: str, *steps: str) -> None:
 def wrap_routes() -> None:
     """Put the fault's moments around every request, and into it once it has begun."""
     real = server.App._respond
-    server._REASONS[429] = "Too Many Requests"
 
-    def respond(app: server.App, environ: dict[str, Any]) -> tuple[int, str, bytes]:
+    def respond(app: server.App, environ: dict[str, Any]) -> tuple[int, str, str, bytes]:
         try:
             with INJECTOR.step(environ["REQUEST_URI"]), INJECTOR.middle():
                 return real(app, environ)
         except inject.PageError as page:
-            return page.status, "", page.body
+            return page.status, "", "text/html", page.body
 
     server.App._respond = respond  # type: ignore[method-assign, assignment]
 
