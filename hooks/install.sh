@@ -72,6 +72,23 @@ check_address() {
     esac
 }
 
+# The daemon's own user: no password, no shell, no home. On another root there is nobody to make it for.
+make_user() {
+    [ -z "$root" ] || return 0
+    id quiesced >/dev/null 2>&1 && return
+    nologin=$(command -v nologin) || nologin=/bin/false
+    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell "$nologin" quiesced ||
+        fail "the system user quiesced could not be made; make it by hand, then run this again"
+    echo "made the system user quiesced"
+}
+
+# Root owns the configuration and the daemon's group reads it: the daemon cannot change what it is told.
+give_files() {
+    [ -z "$root" ] || return 0
+    chown -R root:quiesced "$etc"
+    chmod -R u=rwX,g=rX,o= "$etc"
+}
+
 make_key() {
     for key in "$etc/keys"/*; do
         [ -f "$key" ] && return
@@ -138,9 +155,11 @@ etc=$root/etc/quiesced
 (umask 022 && mkdir -p "$root/etc")
 mkdir -p "$etc/keys" "$etc/tls"
 chmod 0700 "$etc" "$etc/keys" "$etc/tls"
+make_user
 make_key
 make_certificate
 write_config
+give_files
 place_program
 start_service
 echo "installed quiesced with $python"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from quiesced.errors import ConfigError
+from quiesced.permissions import private_problem, tampering_problem
 from quiesced.tables import Table
 
 if sys.version_info >= (3, 11):
@@ -94,17 +95,10 @@ def load(path: Path, check_application: CheckApplication = lambda _application, 
     return config
 
 
-def private_problem(path: Path) -> Optional[str]:
-    """Say why a file is not fit to hold a secret; None when it is."""
-    try:
-        mode = path.stat().st_mode
-        path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return f"cannot be read: {error}"
-    return f"others may read it; run chmod 0600 {path}" if mode & 0o007 else None
-
-
 def _parse(path: Path) -> object:
+    problem = tampering_problem(path) if path.exists() else None
+    if problem:
+        raise ConfigError((f"{path}: {problem}",))
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -123,7 +117,9 @@ def _listen(table: Table) -> Listen:
     for key, file in (("certificate", listen.certificate), ("client_ca", listen.client_ca)):
         if file is not None and file.is_absolute() and not file.is_file():
             table.problem(key, f"no such file: {file}")
-    _insist_on_privacy(table, "private_key", listen.private_key)
+        elif file is not None and file.is_absolute():
+            _insist(table, key, file, tampering_problem)
+    _insist(table, "private_key", listen.private_key, private_problem)
     return listen
 
 
@@ -139,7 +135,7 @@ def _secret(table: Table, name: str) -> bytes:
     file = table.path(name)
     if not _KEY_ID.fullmatch(name):
         table.problem(name, f"a key id must match {_KEY_ID.pattern}")
-    if _insist_on_privacy(table, name, file):
+    if _insist(table, name, file, private_problem):
         secret = file.read_text(encoding="utf-8").strip()
         if len(secret) >= MIN_SECRET:
             return secret.encode()
@@ -147,10 +143,10 @@ def _secret(table: Table, name: str) -> bytes:
     return b""
 
 
-def _insist_on_privacy(table: Table, key: str, file: Path) -> bool:
+def _insist(table: Table, key: str, file: Path, problem_of: Callable[[Path], Optional[str]]) -> bool:
     if not file.is_absolute():
         return False
-    problem = private_problem(file)
+    problem = problem_of(file)
     if problem:
         table.problem(key, f"{file}: {problem}")
     return problem is None

@@ -54,6 +54,8 @@ class HookSettings:
     key: Key
     ca: Path
     client_certificate: Path | None
+    client_key: Path | None
+    """Private key of ``client_certificate``; None when the same file holds it, or there is no certificate."""
     timeout_s: float
 
 
@@ -109,11 +111,16 @@ class Settings:
 
 
 def _hook(read: _Reader) -> HookSettings:
+    client_certificate = read.optional_file("QUIESCE_HOOK_CLIENT_CERTIFICATE")
+    client_key = read.optional_file("QUIESCE_HOOK_CLIENT_KEY")
+    if client_key and not client_certificate:
+        read.problems.append("QUIESCE_HOOK_CLIENT_KEY is set without QUIESCE_HOOK_CLIENT_CERTIFICATE; set both, or neither")
     return HookSettings(
         port=int(read.number("QUIESCE_HOOK_PORT", 9443, low=1, high=65535, whole=True)),
         key=read.key("QUIESCE_HOOK_KEY", "the key that function and daemons share"),
         ca=read.file("QUIESCE_HOOK_CA", "the PEM file of the CA that signed the daemons' certificates"),
-        client_certificate=read.optional_file("QUIESCE_HOOK_CLIENT_CERTIFICATE"),
+        client_certificate=client_certificate,
+        client_key=client_key,
         timeout_s=read.number("QUIESCE_HOOK_TIMEOUT_S", 5, low=0.5, high=60),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +131,49 @@ def test_every_problem_is_named_at_once(etc: Path) -> None:
 
 @pytest.mark.parametrize("name", ["hook.key", "private.pem", "mysql.password"])
 def test_a_secret_that_others_may_read_is_refused_and_not_shown(etc: Path, name: str) -> None:
-    (etc / name).chmod(0o644)
+    (etc / name).chmod(0o604)
     found = problems(etc)
     assert [problem for problem in found if f"run chmod 0600 {etc / name}" in problem]
     assert "0123456789" not in "".join(found)
+
+
+@pytest.mark.parametrize("name", ["quiesced.toml", "certificate.pem", "hook.key", "private.pem", "mysql.password"])
+@pytest.mark.parametrize("mode", [0o620, 0o602], ids=["group", "others"])
+def test_a_file_that_others_may_write_is_refused_with_the_command_that_helps(etc: Path, name: str, mode: int) -> None:
+    (etc / "quiesced.toml").touch()
+    (etc / name).chmod(mode)
+    helps = (f"run chmod go-w {etc / name}", f"run chmod 0600 {etc / name}")
+    assert any(problem.endswith(helps) for problem in problems(etc))
+
+
+def test_a_directory_that_others_may_write_is_refused(etc: Path) -> None:
+    """Who may write the directory may put another file in the place of ours."""
+    etc.chmod(0o770)
+    assert problems(etc) == [f"others may write {etc}; run chmod go-w {etc}"]
+
+
+def test_a_link_is_judged_by_the_file_it_leads_to(etc: Path) -> None:
+    (etc / "hook.key").rename(etc / "real.key")
+    (etc / "hook.key").symlink_to(etc / "real.key")
+    assert loaded(etc).keys
+    (etc / "real.key").chmod(0o620)
+    assert any(f"run chmod go-w {etc / 'real.key'}" in problem for problem in problems(etc))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
+@pytest.mark.parametrize("name", ["quiesced.toml", "certificate.pem", "hook.key"])
+def test_a_file_of_another_user_is_refused(etc: Path, name: str) -> None:
+    (etc / "quiesced.toml").touch()
+    os.chown(etc / name, 65534, 65534)
+    assert any(f"run chown root {etc / name}" in problem for problem in problems(etc))
+
+
+def test_what_is_readable_by_its_group_alone_is_fine(etc: Path) -> None:
+    """The daemon's own group reads what root owns."""
+    etc.chmod(0o750)
+    for name in ("hook.key", "private.pem", "mysql.password"):
+        (etc / name).chmod(0o640)
+    assert loaded(etc).keys
 
 
 def test_a_short_secret_is_refused_and_not_shown(etc: Path) -> None:

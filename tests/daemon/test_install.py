@@ -86,3 +86,28 @@ def test_what_cannot_be_done_is_refused_before_anything_is_made(root: Path, argu
     assert done.returncode == 1
     assert words in done.stderr
     assert not root.exists()
+
+
+def unit(name: str) -> list[str]:
+    """Every value of one setting of the service."""
+    lines = (HOOKS / "quiesced.service").read_text().splitlines()
+    return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
+
+
+def test_the_service_is_not_root_and_has_two_capabilities() -> None:
+    assert unit("User") == unit("Group") == ["quiesced"]
+    assert unit("AmbientCapabilities") == unit("CapabilityBoundingSet") == ["CAP_SYS_ADMIN CAP_DAC_READ_SEARCH"]
+    assert unit("NoNewPrivileges") == ["yes"]
+    assert unit("LimitMEMLOCK") == ["infinity"]
+
+
+def test_the_service_runs_no_shell() -> None:
+    commands = [command for name in ("ExecStart", "ExecStartPre", "ExecStopPost") for command in unit(name)]
+    assert len(commands) == 4
+    assert not [command for command in commands if re.search(r"\b(ba)?sh\b", command)]
+
+
+def test_a_staged_installation_makes_no_user_and_gives_no_file_away(root: Path) -> None:
+    done = install(root)
+    assert "system user" not in done.stdout + done.stderr
+    assert {path.stat().st_uid for path in (root / "etc").rglob("*")} == {root.stat().st_uid}

@@ -27,5 +27,6 @@ def hook_settings(port: int, ca: Path, *, timeout_s: float = 3.0) -> HookSetting
         key=Key("k1", b"a shared secret of the tests"),
         ca=ca,
         client_certificate=None,
+        client_key=None,
         timeout_s=timeout_s,
     )

@@ -16,7 +16,9 @@ import trustme
 
 from quiesce.adapters.hook_client import HookClient, signature_headers
 from quiesce.budget import RELEASE_MARGIN_S
+from quiesce.holds import QuiesceAnswer
 from quiesce.model import Limits
+from quiesce.settings import HookSettings
 from quiesced import auth
 from tests.function.hook_calls import CHECK, KEY, NOW_S, QUIESCE, RELEASE, client_of, failure, honest, message, refused
 from tests.function.loopback import HANG_UP, Authority, Received, Reply
@@ -178,19 +180,34 @@ def test_the_environment_has_no_say(authority: Authority, tmp_path: Path, monkey
 
 
 def test_a_client_certificate_is_shown_when_there_is_one(authority: Authority, tmp_path: Path) -> None:
-    pem = tmp_path / "function.pem"
-    authority.ca.issue_cert("function").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    issued = authority.ca.issue_cert("function")
+    both, alone, key = (tmp_path / name for name in ("both.pem", "alone.pem", "key.pem"))
+    issued.private_key_and_cert_chain_pem.write_to_path(str(both))
+    issued.cert_chain_pems[0].write_to_path(str(alone))
+    issued.private_key_pem.write_to_path(str(key))
     with authority.serve(honest) as server:
         server.demand_client_certificate(authority.ca)
-        settings = hook_settings(server.port, authority.pem)
-        bare = HookClient("127.0.0.1", settings, Limits(2.0, 10.0))
-        shown = HookClient("127.0.0.1", replace(settings, client_certificate=pem), Limits(2.0, 10.0))
-        try:
-            failure(lambda: bare.quiesce(QUIESCE))
-            assert shown.quiesce(QUIESCE).state == "held"
-        finally:
-            bare.close()
-            shown.close()
+        bare = hook_settings(server.port, authority.pem)
+        failure(lambda: asked(bare))
+        assert asked(replace(bare, client_certificate=both)).state == "held"
+        assert asked(replace(bare, client_certificate=alone, client_key=key)).state == "held"
+
+
+def test_a_certificate_of_another_authority_is_not_spoken_to(authority: Authority, tmp_path: Path) -> None:
+    """The pinned CA is the only one that counts: a public one, or another tenant's, vouches for nobody here."""
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    with authority.serve(honest) as server:
+        assert "certificate verify failed" in str(failure(lambda: asked(hook_settings(server.port, other))))
+    assert server.received == []
+
+
+def asked(settings: HookSettings) -> QuiesceAnswer:
+    client = HookClient("127.0.0.1", settings, Limits(2.0, 10.0))
+    try:
+        return client.quiesce(QUIESCE)
+    finally:
+        client.close()
 
 
 def test_an_address_where_nobody_answers_is_an_error_without_an_answer(authority: Authority) -> None:

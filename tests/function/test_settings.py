@@ -52,6 +52,7 @@ def test_every_variable_is_read(code_dir: Path) -> None:
             QUIESCE_HOOK_PORT="9555",
             QUIESCE_HOOK_KEY=f"k2:{HOOK_SECRET}:with:colons",
             QUIESCE_HOOK_CLIENT_CERTIFICATE="ca.pem",
+            QUIESCE_HOOK_CLIENT_KEY="ca.pem",
             QUIESCE_HOOK_TIMEOUT_S="2.5",
             QUIESCE_HTTP_AUTH="cam",
             QUIESCE_HTTP_KEY=HTTP_SECRET,
@@ -68,12 +69,17 @@ def test_every_variable_is_read(code_dir: Path) -> None:
     assert settings.policies == code_dir / "other.toml"
     assert (settings.hook.port, settings.hook.timeout_s) == (9555, 2.5)
     assert settings.hook.key.secret == f"{HOOK_SECRET}:with:colons".encode()
-    assert settings.hook.client_certificate == code_dir / "ca.pem"
+    assert (settings.hook.client_certificate, settings.hook.client_key) == (code_dir / "ca.pem", code_dir / "ca.pem")
     assert (settings.http_auth, settings.http_secret) == (HttpAuth.CAM, HTTP_SECRET.encode())
     assert (settings.cls_topic, settings.cloud.region) == ("topic-1", "ap-shanghai-fsi")
     assert settings.cloud.endpoint == "127.0.0.1:8443"
     assert settings.cloud.root_domain == "internal.tencentcloudapi.com"
     assert (settings.cloud.ca, settings.cloud.timeout_s) == (code_dir / "ca.pem", 3)
+
+
+def test_a_client_key_alone_is_refused(code_dir: Path) -> None:
+    with pytest.raises(SettingsError, match="QUIESCE_HOOK_CLIENT_KEY is set without"):
+        Settings.from_env(env(QUIESCE_HOOK_CLIENT_KEY="ca.pem"), code_dir)
 
 
 def test_an_empty_environment_is_told_everything_it_lacks_at_once(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Optional
 import pymysql
 from pymysql.err import MySQLError
 
-from quiesced.config import private_problem
 from quiesced.errors import Refused
+from quiesced.permissions import private_problem
 from quiesced.tables import Table
 
 CONNECT_TIMEOUT_S = 5

@@ -102,7 +102,6 @@ class HookClient:
 
     def _send(self, path: str, headers: dict[str, str], body: bytes, timeout_s: float) -> tuple[int, bytes]:
         """Send once and read the answer. ``timeout_s`` bounds each wait for bytes; connecting has the settings' own."""
-        certificate = self._settings.client_certificate
         with self._session.post(
             self._base + path,
             data=body,
@@ -110,7 +109,7 @@ class HookClient:
             timeout=(self._settings.timeout_s, timeout_s),
             # Per call: a session's own verify loses to the environment.
             verify=str(self._settings.ca),
-            cert=str(certificate) if certificate else None,
+            cert=_client_certificate(self._settings),
             allow_redirects=False,
             stream=True,
         ) as response:
@@ -140,6 +139,14 @@ def signature_headers(key: Key, method: str, path: str, body: bytes, *, timestam
         "X-Quiesce-Nonce": nonce,
         "X-Quiesce-Signature": hmac.new(key.secret, text.encode(), hashlib.sha256).hexdigest(),
     }
+
+
+def _client_certificate(settings: HookSettings) -> str | tuple[str, str] | None:
+    """Return the caller's own certificate in the words of requests: a file with both, or two files."""
+    if settings.client_certificate is None:
+        return None
+    certificate = str(settings.client_certificate)
+    return (certificate, str(settings.client_key)) if settings.client_key else certificate
 
 
 def _may_ask_again(error: Exception) -> bool:
