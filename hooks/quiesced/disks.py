@@ -42,7 +42,15 @@ def _row(line: str) -> Mount:
     dash = fields.index("-", 6)
     mount_id, _, device, root, mount_point = fields[:5]
     type_, source, options = fields[dash + 1 : dash + 4]
-    return Mount(int(mount_id), device, _plain(root), _plain(mount_point), type_, _plain(source), tuple(options.split(",")))
+    return Mount(
+        int(mount_id),
+        device,
+        _plain(root),
+        _plain(mount_point),
+        type_,
+        _plain(source),
+        tuple(map(_plain, options.split(","))),
+    )
 
 
 def _plain(field: str) -> str:

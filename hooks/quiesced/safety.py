@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from quiesced.disks import Mount
 
 FREEZABLE_TYPES = frozenset({"ext3", "ext4", "xfs", "btrfs"})
 """Local filesystems that implement freeze_fs and lie on block devices of their own."""
+
+_LAYERS = frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"})
 
 Reasons = Mapping[str, str]
 """Filesystem, by its device number, to the reason why it may not be frozen."""
@@ -24,7 +27,7 @@ def reasons(mounts: Sequence[Mount], locate: Callable[[Path], Mount | None], in_
     ``in_use`` are paths that something must be able to write or read at any time, with that something in words.
     """
     found: dict[str, str] = {}
-    for path, use in in_use:
+    for path, use in (*in_use, *_overlay_layers(mounts)):
         mount = locate(path)
         if mount:
             found.setdefault(mount.device, f"it holds {path} ({use})")
@@ -54,6 +57,20 @@ def paths_in_use(config: Config, *, proc: Path = Path("/proc"), sysfs: Path = Pa
         *_named("an active swap file", _swap_files(proc)),
         *_named("the image of a loop device", _loop_images(sysfs)),
     )
+
+
+def _overlay_layers(mounts: Sequence[Mount]) -> Iterator[tuple[Path, str]]:
+    """Directories that mounted overlays are made of: freezing one stops a filesystem that nobody asked to stop.
+
+    An overlay is most often the root of a container. Paths are as its mounter wrote them (overlayfs in the kernel's
+    documentation); those of another mount namespace cannot be told from here.
+    """
+    for mount in mounts:
+        options = (option.partition("=") for option in mount.options if mount.type == "overlay")
+        for key, _, value in options:
+            if key in _LAYERS:
+                for layer in re.split(r"(?<!\\):+", value):
+                    yield Path(re.sub(r"\\(.)", r"\1", layer)), f"a layer of the overlay at {mount.mount_point}"
 
 
 def _named(use: str, paths: Iterator[Path] | Sequence[Path]) -> Iterator[tuple[Path, str]]:

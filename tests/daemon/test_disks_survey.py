@@ -119,3 +119,96 @@ def test_the_root_filesystem_is_refused_even_when_it_has_a_disk_id(told: Config,
     (tmp_path / "by-id/virtio-disk-root").symlink_to(root.source)
     refusals = LinuxSurveyor(replace(told, disk_by_id_dir=tmp_path / "by-id")).survey(["disk-root"]).refusals
     assert [refusal.code for refusal in refusals] == ["unsafe_mount"]
+
+
+def why(told: Config, disk_id: str) -> str:
+    """Say why a disk's filesystem may not be frozen; empty when it may."""
+    refusals = LinuxSurveyor(told).survey([disk_id]).refusals
+    assert {refusal.code for refusal in refusals} <= {"unsafe_mount"}
+    return "; ".join(refusal.message for refusal in refusals)
+
+
+@pytest.mark.parametrize("layer", ["lowerdir", "upperdir", "workdir"])
+def test_a_filesystem_below_a_mounted_overlay_is_unsafe(disks: LoopDisks, told: Config, tmp_path: Path, layer: str) -> None:
+    """Freezing a layer stops a filesystem that nobody asked to stop: most often a container's root."""
+    ext4, xfs = disks.disks[0], disks.disks[1]
+    over = {key: xfs.mount_point / key for key in ("lowerdir", "upperdir", "workdir")}
+    if layer == "lowerdir":
+        over[layer] = ext4.mount_point / "two words: a layer"
+    else:  # the two have to share a filesystem
+        over.update({key: ext4.mount_point / key for key in ("upperdir", "workdir")})
+    for path in over.values():
+        path.mkdir(exist_ok=True)
+    (tmp_path / "merged").mkdir()
+    options = ",".join(f"{key}={str(path).replace(':', chr(92) + ':')}" for key, path in over.items())
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, tmp_path / "merged"], check=True)
+    try:
+        assert f"overlay at {tmp_path / 'merged'}" in why(told, ext4.disk_id)
+    finally:
+        subprocess.run(["umount", tmp_path / "merged"], check=True)
+    assert why(told, ext4.disk_id) == ""
+
+
+def test_a_filesystem_with_an_active_swap_file_is_unsafe(disks: LoopDisks, told: Config) -> None:
+    disk = disks.disks[0]
+    swap = disk.mount_point / "swap file"
+    swap.write_bytes(bytes(8 << 20))
+    swap.chmod(0o600)
+    subprocess.run(["mkswap", swap], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["swapon", swap], check=True)
+    try:
+        assert "an active swap file" in why(told, disk.disk_id)
+    finally:
+        subprocess.run(["swapoff", swap], check=True)
+        swap.unlink()
+    assert why(told, disk.disk_id) == ""
+
+
+def test_what_is_needed_is_found_through_a_bind_mount_of_its_directory_or_of_the_file_itself(
+    disks: LoopDisks, told: Config, tmp_path: Path
+) -> None:
+    """The filesystem is unsafe under every name, also when the daemon's own file is reached under another."""
+    disk = disks.disks[0]
+    (disk.mount_point / "directory").mkdir()
+    (disk.mount_point / "directory/key.pem").touch()
+    bind(disk.mount_point / "directory", tmp_path / "bound")
+    (tmp_path / "file.pem").touch()
+    subprocess.run(["mount", "--bind", disk.mount_point / "directory/key.pem", tmp_path / "file.pem"], check=True)
+    try:
+        for name in ("bound/key.pem", "file.pem"):
+            listen = replace(told.listen, private_key=tmp_path / name)
+            assert "the daemon's configuration" in why(replace(told, listen=listen), disk.disk_id)
+        assert why(told, disk.disk_id) == ""
+        survey = LinuxSurveyor(told).survey([disk.disk_id])
+        assert [target.mount.mount_point for target in survey.targets] == [str(disk.mount_point)]
+    finally:
+        subprocess.run(["umount", tmp_path / "bound", tmp_path / "file.pem"], check=True)
+
+
+def test_a_filesystem_of_which_one_file_alone_is_mounted_is_refused_when_opened(
+    disks: LoopDisks, told: Config, tmp_path: Path
+) -> None:
+    disk = disks.disks[0]
+    (disk.mount_point / "alone").touch()
+    (tmp_path / "alone").touch()
+    subprocess.run(["mount", "--bind", disk.mount_point / "alone", tmp_path / "alone"], check=True)
+    subprocess.run(["umount", "--lazy", disk.mount_point], check=True)
+    try:
+        surveyor = LinuxSurveyor(told)
+        with pytest.raises(Refused, match="alone cannot be opened") as refused:
+            surveyor.open(surveyor.survey([disk.disk_id]).targets[0])
+        assert refused.value.code == "unsafe_mount"
+    finally:
+        subprocess.run(["mount", disk.device, disk.mount_point], check=True)
+        subprocess.run(["umount", tmp_path / "alone"], check=True)
+
+
+def test_the_filesystem_that_is_opened_stays_mounted(disks: LoopDisks, told: Config) -> None:
+    """Longhorn on kernels before 5.17: a filesystem unmounted while frozen stays frozen and strands its writers."""
+    disk = disks.disks[0]
+    surveyor = LinuxSurveyor(told)
+    fd = surveyor.open(surveyor.survey([disk.disk_id]).targets[0])
+    try:
+        assert subprocess.run(["umount", disk.mount_point], stderr=subprocess.DEVNULL, check=False).returncode != 0
+    finally:
+        os.close(fd)
