@@ -14,6 +14,7 @@ from tests.daemon import mariadb
 from tests.daemon.fakes import FakeInstance
 from tests.daemon.keeper_on_fakes import start
 from tests.daemon.mariadb import Server
+from tests.daemon.nested_disks import Nested, nested_disks
 from tests.waiting import wait_until
 
 
@@ -55,3 +56,10 @@ def server(shop: Server) -> Iterator[Server]:
     for session in shop.sessions():
         with suppress(pymysql.err.MySQLError):
             shop.ask(f"KILL {session}")
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Iterator[Nested]:
+    """A disk whose freeze is stuck while the disk below it is frozen."""
+    with nested_disks(tmp_path) as made:
+        yield made

@@ -1,6 +1,7 @@
 """A daemon that holds, for tests that kill it: ``python -m tests.daemon.holding_daemon <root> <by-id> <limit> <ids>``.
 
 Prints ``held <guardian pid> <when the limit is over, on CLOCK_MONOTONIC>`` or ``refused <code>``, then waits for its end.
+A line on its input makes it take all the memory that there is.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def main(root: str, by_id_dir: str, hold_limit_s: str, *disk_ids: str) -> None:
         said = f"held {guardians[0].pid} {time.monotonic() + answer.hold_remaining_s}"
     sys.stdout.write(said + "\n")
     sys.stdout.flush()
-    sys.stdin.read()
+    taken = []
+    while sys.stdin.readline():
+        while True:
+            taken.append(b"x" * (1 << 20))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from quiesced.freeze import LinuxIoctls, thaw_if_frozen
-from tests.daemon.loopdisks import LoopDisk, LoopDisks, loop_disks, needs_root
+from tests.daemon.loopdisks import LoopDisks, loop_disks, needs_root
+from tests.daemon.nested_disks import Nested
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, needs_root]
@@ -31,10 +31,19 @@ def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopDisks]:
 class Daemon:
     """A daemon in a process of its own that holds some disks."""
 
-    def __init__(self, root: Path, by_id_dir: Path, limit_s: float, disk_ids: list[str]) -> None:
-        path = os.pathsep.join([str(ROOT / "hooks"), str(ROOT)])
+    def __init__(
+        self,
+        root: Path,
+        by_id_dir: Path,
+        limit_s: float,
+        disk_ids: list[str],
+        *,
+        program: str = "tests.daemon.holding_daemon",
+        before_path: Path = ROOT,
+    ) -> None:
+        path = os.pathsep.join([str(before_path), str(ROOT / "hooks"), str(ROOT)])
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.daemon.holding_daemon", str(root), str(by_id_dir), str(limit_s), *disk_ids],
+            [sys.executable, "-m", program, str(root), str(by_id_dir), str(limit_s), *disk_ids],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -59,8 +68,8 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def daemon(root: Path, disks: LoopDisks, limit_s: float) -> Iterator[Daemon]:
-    made = Daemon(root, disks.by_id_dir, limit_s, [disk.disk_id for disk in disks.disks])
+def daemon(root: Path, disks: LoopDisks, limit_s: float, *, before_path: Path = ROOT) -> Iterator[Daemon]:
+    made = Daemon(root, disks.by_id_dir, limit_s, [disk.disk_id for disk in disks.disks], before_path=before_path)
     with made.process:
         try:
             yield made
@@ -139,42 +148,6 @@ def test_the_guardian_is_locked_in_memory_and_spared_by_the_oom_killer(disks: Lo
         locked_kib, size_kib = (int(status.split(f"{field}:")[1].split()[0]) for field in ("VmLck", "VmRSS"))
         assert locked_kib >= size_kib > 0
         assert Path(f"/proc/{guardian_pid}/oom_score_adj").read_text() == ("-900\n" if may_be_spared() else "0\n")
-
-
-class Nested:
-    """A disk whose image lies on another disk: while the lower one is frozen, freezing the upper one is stuck."""
-
-    def __init__(self, root: Path, lower: LoopDisks, upper: LoopDisks) -> None:
-        self.root = root
-        self.lower = lower
-        self.upper = upper
-        self._fd = os.open(lower.disks[0].mount_point, os.O_RDONLY)
-
-    @property
-    def disk(self) -> LoopDisk:
-        return self.upper.disks[0]
-
-    def freeze_below(self) -> None:
-        LinuxIoctls().freeze(self._fd)
-
-    def thaw_below(self) -> float:
-        """Let the stuck freeze complete; return when."""
-        thaw_if_frozen(LinuxIoctls(), self._fd)
-        return time.monotonic()
-
-    def close(self) -> None:
-        self.thaw_below()
-        os.close(self._fd)
-
-
-@pytest.fixture
-def nested(tmp_path: Path) -> Iterator[Nested]:
-    with contextlib.ExitStack() as stack:
-        lower = stack.enter_context(loop_disks(tmp_path, ("xfs",)))
-        upper = stack.enter_context(loop_disks(lower.disks[0].mount_point, ("ext4",)))
-        made = Nested(tmp_path, lower, upper)
-        stack.callback(made.close)
-        yield made
 
 
 STUCK = """

@@ -111,3 +111,8 @@ def test_a_staged_installation_makes_no_user_and_gives_no_file_away(root: Path) 
     done = install(root)
     assert "system user" not in done.stdout + done.stderr
     assert {path.stat().st_uid for path in (root / "etc").rglob("*")} == {root.stat().st_uid}
+
+
+def test_systemd_never_kills_the_guardian() -> None:
+    """With KillMode=mixed it would, just when the daemon has died and only the guardian is left to let go."""
+    assert (unit("KillMode"), unit("OOMPolicy")) == (["process"], ["continue"])
