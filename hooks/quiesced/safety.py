@@ -14,7 +14,8 @@ from quiesced.disks import Mount
 FREEZABLE_TYPES = frozenset({"ext3", "ext4", "xfs", "btrfs"})
 """Local filesystems that implement freeze_fs and lie on block devices of their own."""
 
-_LAYERS = frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir"})
+_LAYERS = frozenset({"lowerdir", "lowerdir+", "datadir+", "upperdir"})
+"""Options that name directories of an overlay; its workdir lies on the filesystem of its upperdir."""
 
 Reasons = Mapping[str, str]
 """Filesystem, by its device number, to the reason why it may not be frozen."""

@@ -128,19 +128,28 @@ def why(told: Config, disk_id: str) -> str:
     return "; ".join(refusal.message for refusal in refusals)
 
 
-@pytest.mark.parametrize("layer", ["lowerdir", "upperdir", "workdir"])
-def test_a_filesystem_below_a_mounted_overlay_is_unsafe(disks: LoopDisks, told: Config, tmp_path: Path, layer: str) -> None:
+@pytest.fixture
+def two_names(disks: LoopDisks, tmp_path: Path) -> Iterator[Path]:
+    """The first disk once more, under a name that has to be escaped in the options of an overlay."""
+    name = tmp_path / "two words: a name"
+    bind(disks.disks[0].mount_point, name)
+    yield name
+    subprocess.run(["umount", name], check=True)
+
+
+@pytest.mark.parametrize("below", [("lowerdir",), ("upperdir", "workdir")], ids=["lower", "upper and work"])
+def test_a_filesystem_below_a_mounted_overlay_is_unsafe(
+    disks: LoopDisks, told: Config, tmp_path: Path, two_names: Path, below: tuple[str, ...]
+) -> None:
     """Freezing a layer stops a filesystem that nobody asked to stop: most often a container's root."""
     ext4, xfs = disks.disks[0], disks.disks[1]
-    over = {key: xfs.mount_point / key for key in ("lowerdir", "upperdir", "workdir")}
-    if layer == "lowerdir":
-        over[layer] = ext4.mount_point / "two words: a layer"
-    else:  # the two have to share a filesystem
-        over.update({key: ext4.mount_point / key for key in ("upperdir", "workdir")})
-    for path in over.values():
-        path.mkdir(exist_ok=True)
-    (tmp_path / "merged").mkdir()
-    options = ",".join(f"{key}={str(path).replace(':', chr(92) + ':')}" for key, path in over.items())
+    layers = {
+        key: (two_names if key in below else xfs.mount_point) / f"{key} {len(below)}"
+        for key in ("lowerdir", "upperdir", "workdir")
+    }
+    for path in (*layers.values(), tmp_path / "merged"):
+        path.mkdir()
+    options = ",".join(f"{key}={str(path).replace(':', chr(92) + ':')}" for key, path in layers.items())
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, tmp_path / "merged"], check=True)
     try:
         assert f"overlay at {tmp_path / 'merged'}" in why(told, ext4.disk_id)
