@@ -118,7 +118,7 @@ def test_a_caller_that_drips_is_cut_off_while_others_are_served(hook: Hook, said
             for connection in dripping:
                 with contextlib.suppress(OSError):
                     connection.sendall(b"x")
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(OSError):  # nothing yet
                 answer = dripping[0].recv(4096)
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"too_slow"' in answer + _rest(dripping[0])
