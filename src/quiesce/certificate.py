@@ -93,7 +93,8 @@ def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, iss
 def is_genuine(certificate: Certificate, key: SigningKey) -> bool:
     """Whether this key signed exactly this content."""
     unsigned = msgspec.structs.replace(certificate, signature="")
-    return certificate.key_id == key.key_id and hmac.compare_digest(key.sign(_canonical(unsigned)), certificate.signature)
+    expected = key.sign(_canonical(unsigned))
+    return certificate.key_id == key.key_id and hmac.compare_digest(expected.encode(), certificate.signature.encode())
 
 
 def _canonical(certificate: Certificate) -> bytes:

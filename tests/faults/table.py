@@ -98,6 +98,7 @@ ROWS: Mapping[Side, Mapping[str, Row]] = {
         "DescribeSnapshots": READING,
         "CreateSnapshot": CREATING,
         "ModifyResourceTags": READING,
+        "ModifySnapshotAttribute": READING,
     },
     Side.WIRE: {"/v1/check": ROUTE, "/v1/quiesce": ROUTE, "/v1/release": ROUTE, "/v1/status": ROUTE},
 }

@@ -75,6 +75,11 @@ def _other(value: object) -> object:
     return others[type(value)]
 
 
+def test_a_signature_that_is_no_hex_at_all_is_an_alteration() -> None:
+    (found,) = check(json.dumps({**as_object(), "signature": "签名"}).encode(), [KEY])
+    assert found.finding is Finding.ALTERED
+
+
 def test_two_keys_are_good_while_one_replaces_the_other_and_a_third_is_unknown() -> None:
     filed = json.dumps(as_object()).encode()
     newer, older = SigningKey("2026-12", b"f" * 32), KEY
