@@ -67,6 +67,27 @@ def test_every_writer_that_waits_is_counted_with_its_time(server: Server) -> Non
     assert seen.writer_s < WRITERS * 5
 
 
+def test_a_look_makes_no_temporary_table_which_would_hang_on_a_frozen_tmpdir(server: Server) -> None:
+    def tables_on_disk() -> int:
+        return int(server.ask("SHOW GLOBAL STATUS LIKE 'Created_tmp_disk_tables'")[0][1])
+
+    hold = prepared(server)
+    before = tables_on_disk()
+    hold.quiesce(budget())
+    wait_until(lambda: hold.watched().samples > 20)
+    assert tables_on_disk() - before < 10
+    hold.release()
+
+
+def test_a_hold_that_can_no_longer_be_watched_has_to_end(server: Server) -> None:
+    hold = prepared(server)
+    hold.quiesce(budget())
+    server.ask(f"KILL {hold.parts.pile_up.session_id}")
+    assert "can no longer be counted" in wait_until(lambda: hold.watched().too_many)
+    hold.release()
+    wait_until(lambda: not server.sessions())
+
+
 def test_too_many_writers_behind_a_lock_that_is_held_are_a_reason_to_end_it(server: Server) -> None:
     hold = prepared(server, max_stalled_writers=WRITERS - 1)
     hold.quiesce(budget())

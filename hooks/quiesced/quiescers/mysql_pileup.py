@@ -6,6 +6,7 @@ server that runs out of them refuses everybody. So a hold ends when too many wai
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import Callable, Optional
@@ -16,11 +17,10 @@ from quiesced.quiescers.mysql_session import LOST, Options, Session
 LOOK_EVERY_S = 0.025
 STOP_LIMIT_S = 0.1
 """How long the last look may keep a release; then it is cut off."""
-_SESSIONS = (
-    "SELECT COUNT(*), "
-    "COALESCE(SUM(state RLIKE '^Waiting for (backup|global read|commit) lock|^Waiting for table flush'), 0) "
-    "FROM information_schema.processlist WHERE user NOT IN ('system user', 'event_scheduler') AND id NOT IN ({own})"
-)
+PAUSE_SHARE = 4
+"""A look at thousands of sessions takes milliseconds of the server; the pause is this many times as long."""
+_WAITING = re.compile(r"Waiting for ((backup|global read|commit) lock|table flush)", re.I)
+_NOT_CLIENTS = ("system user", "event_scheduler")
 
 
 class PileUp:
@@ -32,7 +32,7 @@ class PileUp:
         self._most_stalled = options.max_stalled_writers
         self._most_used = options.max_connections_used
         self._connections = int(self._session.value("SELECT @@GLOBAL.max_connections"))
-        self._query = ""
+        self._own_ids: frozenset[int] = frozenset()
         self._over = threading.Event()
         self._thread: Optional[threading.Thread] = None
         self._peak = 0
@@ -47,9 +47,9 @@ class PileUp:
 
     def already(self, own_ids: tuple[int, ...]) -> str:
         """Say why a hold must not even begin; empty when it may. Raises what LOST names."""
-        self._query = _SESSIONS.format(own=", ".join(map(str, (self.session_id, *own_ids))))
-        sessions, _ = self._session.rows(self._query)[0]
-        return self._too_full(int(sessions))
+        self._own_ids = frozenset((self.session_id, *own_ids))
+        sessions, _ = self._look()
+        return self._too_full(sessions)
 
     def start(self) -> None:
         """Look from now on, in a thread. Call ``already`` first."""
@@ -76,19 +76,32 @@ class PileUp:
         return Watched(self._peak, self._writer_s, self._samples, self._too_many)
 
     def _watch(self) -> None:
-        """Count until told to stop. A server that does not answer is the witness's business, not counted here."""
-        last_s = self._monotonic()
-        while not self._over.wait(LOOK_EVERY_S):
+        """Count until told to stop, or until it can no longer be done: a hold that nobody watches has to end, too."""
+        last_s, pause_s = self._monotonic(), LOOK_EVERY_S
+        while not self._over.wait(pause_s):
+            began_s = self._monotonic()
             try:
-                sessions, waiting = map(int, self._session.rows(self._query)[0])
-            except LOST:
+                sessions, waiting = self._look()
+            except LOST as error:
+                if not self._over.is_set():
+                    self._too_many = self._too_many or f"the writers that wait can no longer be counted: {error}"
                 return
             now_s = self._monotonic()
+            pause_s = max(LOOK_EVERY_S, PAUSE_SHARE * (now_s - began_s))
             self._samples += 1
             self._peak = max(self._peak, waiting)
             self._writer_s += waiting * (now_s - last_s)
             last_s = now_s
             self._too_many = self._too_many or self._too_stalled(waiting) or (self._too_full(sessions) if waiting else "")
+
+    def _look(self) -> tuple[int, int]:
+        """Count sessions and those that wait. Raises what LOST names.
+
+        Not from information_schema: its answer passes through a temporary table, which hangs on a frozen tmpdir.
+        """
+        rows = [row for row in self._session.rows("SHOW PROCESSLIST") if int(row[0]) not in self._own_ids]
+        clients = [str(row[6] or "") for row in rows if row[1] not in _NOT_CLIENTS]
+        return len(clients), sum(1 for state in clients if _WAITING.match(state))
 
     def _too_stalled(self, waiting: int) -> str:
         if self._most_stalled is None or waiting <= self._most_stalled:
