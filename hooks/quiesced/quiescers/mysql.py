@@ -76,7 +76,7 @@ class MysqlQuiescer:
             register(hold.leftover)
             with answering(self.name):
                 self._flush(hold, budget)
-        except BaseException:
+        except BaseException:  # whatever it is goes on, and no session stays behind
             hold.release()
             raise
         return hold
@@ -87,7 +87,7 @@ class MysqlQuiescer:
         try:
             with answering(self.name):
                 return self._connected(control, control.flavor(), budget)
-        except BaseException:
+        except BaseException:  # whatever it is goes on, and no session stays behind
             control.close()
             raise
 
@@ -100,7 +100,7 @@ class MysqlQuiescer:
         lock = connect(self._options, self.name, read_timeout_s=budget.acquire_left_s() + STATEMENT_TIMEOUT_S)
         try:
             pile_up = self._pile_up((lock.id, control.id))
-        except BaseException:
+        except BaseException:  # whatever it is goes on, and no session stays behind
             lock.close()
             raise
         leftover: dict[str, object] = {
@@ -112,10 +112,13 @@ class MysqlQuiescer:
 
     def _pile_up(self, own_ids: tuple[int, ...]) -> PileUp:
         pile_up = PileUp(self._options)
-        already = pile_up.already(own_ids)
-        if already:
+        try:
+            already = pile_up.already(own_ids)
+            if already:
+                raise Refused("blocked", f"{self.name}: {already}")
+        except BaseException:  # whatever it is goes on, and no session stays behind
             pile_up.stop()
-            raise Refused("blocked", f"{self.name}: {already}")
+            raise
         return pile_up
 
     def _flush(self, hold: MysqlHold, budget: Budget) -> None:

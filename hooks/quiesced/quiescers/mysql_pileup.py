@@ -31,7 +31,7 @@ class PileUp:
         self._monotonic = monotonic
         self._most_stalled = options.max_stalled_writers
         self._most_used = options.max_connections_used
-        self._connections = int(self._session.value("SELECT @@GLOBAL.max_connections"))
+        self._connections = 0
         self._own_ids: frozenset[int] = frozenset()
         self._over = threading.Event()
         self._thread: Optional[threading.Thread] = None
@@ -48,6 +48,7 @@ class PileUp:
     def already(self, own_ids: tuple[int, ...]) -> str:
         """Say why a hold must not even begin; empty when it may. Raises what LOST names."""
         self._own_ids = frozenset((self.session_id, *own_ids))
+        self._connections = int(self._session.value("SELECT @@GLOBAL.max_connections"))
         sessions, _ = self._look()
         return self._too_full(sessions)
 
