@@ -15,7 +15,7 @@ from quiesced import __version__, wiring
 from quiesced.caller import ask
 from quiesced.config import Config
 from quiesced.errors import ConfigError, QuiescedError
-from quiesced.messages import PROTOCOL, CheckAnswer
+from quiesced.messages import PROTOCOL, CheckAnswer, WrittenPath
 from quiesced.preview import preview
 from quiesced.survey import LinuxSurveyor
 
@@ -93,7 +93,8 @@ def _check(given: argparse.Namespace) -> int:
     disks = given.disk or _disks(config)
     answer = preview(disks, quiescers, surveyor, (), 0)
     if not given.disk:
-        written = [path.disk_id for application in answer.applications for path in application.paths]
+        paths = [path for application in answer.applications for path in application.paths]
+        written = [path.disk_id for path in paths if not path.scratch]
         chosen = [disk for disk in disks if disk in written]
         answer = preview(chosen, quiescers, surveyor, (), 0) if chosen else answer
     for line in _lines(answer):
@@ -108,11 +109,19 @@ def _disks(config: Config) -> list[str]:
 
 
 def _lines(answer: CheckAnswer) -> list[str]:
-    rows = [("APPLICATION", "WRITES", "PATH", "DISK")]
+    covered = {filesystem.disk_id for filesystem in answer.filesystems}
+    rows = [("APPLICATION", "WRITES", "PATH", "MOUNTED AT", "DEVICE", "DISK")]
     for application in answer.applications:
-        rows += [(application.name, p.role, p.path, p.disk_id or "on no known disk") for p in application.paths]
-    rows.append(("FILESYSTEM", "TYPE", "MOUNTED AT", "DISK"))
-    rows += [("freeze", filesystem.type, filesystem.mount_point, filesystem.disk_id) for filesystem in answer.filesystems]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        rows += [_row(application.name, path, covered) for path in application.paths]
+    rows.append(("FILESYSTEM", "TYPE", "", "MOUNTED AT", "", "DISK"))
+    rows += [("freeze", found.type, "", found.mount_point, "", found.disk_id) for found in answer.filesystems]
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    return [*table, *(f"refused  {refusal.code}: {refusal.message}" for refusal in answer.refusals)]
+    modes = [f"mode  {one.name}: {one.mode}, {one.mode_reason}" for one in answer.applications if one.mode]
+    return [*table, *modes, *(f"refused  {refusal.code}: {refusal.message}" for refusal in answer.refusals)]
+
+
+def _row(name: str, path: WrittenPath, covered: set[str]) -> tuple[str, str, str, str, str, str]:
+    outside = "" if path.disk_id in covered else " (scratch)" if path.scratch else " (NOT on a disk of this set)"
+    disk = (path.disk_id or "on no known disk") + outside
+    return name, path.role, path.path, path.mount_point or "?", path.device or "?", disk

@@ -68,6 +68,9 @@ class Config:
     expedite_freeze: bool
     """Ask the kernel for expedited RCU grace periods while freezing (docs/adr/0005)."""
     applications: tuple[ApplicationConfig, ...]
+    only_applications_write: bool = False
+    """The owner's word that nothing but the applications writes to the disks: where one disk is cut and each of them locks
+    its own writers, nothing is frozen (docs/adr/0007)."""
 
 
 CheckApplication = Callable[[ApplicationConfig, str], Iterable[str]]
@@ -86,6 +89,7 @@ def load(path: Path, check_application: CheckApplication = lambda _application, 
         never_freeze=root.paths("never_freeze"),
         state_dir=root.path("state_dir", "/run/quiesced"),
         expedite_freeze=root.flag("expedite_freeze", True),
+        only_applications_write=root.flag("only_applications_write", False),
         applications=tuple(_application(table) for table in root.tables("application")),
     )
     root.close()

@@ -32,6 +32,15 @@ class Mount:
     options: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a path lies: mount point, the block device mounted there by the kernel's name, and the CBS disk id."""
+
+    mount_point: str | None
+    device: str | None
+    disk_id: str | None
+
+
 def parse_mountinfo(text: str) -> tuple[Mount, ...]:
     """Read /proc/self/mountinfo, in the kernel's order: a later mount on the same point covers an earlier one."""
     return tuple(_row(line) for line in text.splitlines() if line)
@@ -125,11 +134,14 @@ class Disks:
             return None
         return next((mount for mount in mounts or self.mounts() if mount.mount_id == mount_id), None)
 
-    def disk_of(self, path: Path) -> str | None:
-        """Disk id that a path lies on; None when it lies on no known disk. The first by name when on several."""
+    def place_of(self, path: Path) -> Place:
+        """Find where a path lies. The first disk by name when the filesystem lies on several."""
         mount = self.locate(path)
+        if mount is None:
+            return Place(None, None, None)
         known = set(self._disk_ids().values())
-        return min(known & self.disks_under(mount), default=None) if mount else None
+        disk_id = min(known & self.disks_under(mount), default=None)
+        return Place(mount.mount_point, Path(os.path.realpath(mount.source)).name, disk_id)
 
     def _disk_ids(self) -> dict[str, str]:
         """Device number to disk id, of every attached disk."""

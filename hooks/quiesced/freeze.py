@@ -133,10 +133,12 @@ class Freezer:
                 self._changed.notify_all()
 
     def _call(self, wanted: bool) -> OSError | None:
-        if not wanted:
-            return thaw_if_frozen(self._ioctls, self._fd)
         try:
+            if not wanted:
+                return thaw_if_frozen(self._ioctls, self._fd)
             self._ioctls.freeze(self._fd)
         except OSError as error:
             return error
+        except Exception as error:  # noqa: BLE001 - out of memory, and whether it is frozen now is not known
+            return thaw_if_frozen(self._ioctls, self._fd) or OSError(errno.EIO, repr(error))
         return None

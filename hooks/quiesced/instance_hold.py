@@ -2,6 +2,7 @@
 
     prepare    survey, guards, pre-flush, state file, guardian armed     nothing is held; may take seconds
     acquire    lock each application, freeze all filesystems, witness    writers wait from here ...
+               (or write out what is dirty, where the applications' own locks make one disk's cut atomic)
     witness    look again
     let_go     thaw all filesystems, unlock applications in reverse      ... to here
     close      disarm the guardian, close everything, forget the state
@@ -21,20 +22,19 @@ from pathlib import Path
 from typing import Callable
 
 from quiesced import expedite
+from quiesced.applications import Applications
 from quiesced.errors import Refused
 from quiesced.freeze import Ioctls
 from quiesced.guardian_client import Guarded, Guardian, StartGuardian
-from quiesced.messages import QuiesceRequest, Stall, Step, Witness
-from quiesced.quiescers.base import Budget, Hold, Quiescer
+from quiesced.messages import Attachment, QuiesceRequest, Stall, Step, Witness
+from quiesced.quiescers.base import Budget, Quiescer, Scene
 from quiesced.quiescers.filesystem import Filesystems
-from quiesced.state import Held, Leftover, StateDir
+from quiesced.state import Held, StateDir
 from quiesced.survey import Surveyor, Target
 from quiesced.witness import refusal_of
 
 STUCK_S = 0.020
 """How long a thaw that is stuck in the kernel may keep the applications locked."""
-RELEASES = 2
-"""How often an application is released when that fails: it may have run out of memory half-way."""
 IDLE_LIMIT_S = 3600.0
 """The guardian's deadline while nothing is held yet."""
 
@@ -53,7 +53,10 @@ class HoldStep(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Instance:
-    """What holds are made of on this machine. Without ``expedite_path`` the kernel is not asked to hurry."""
+    """What holds are made of on this machine. Without ``expedite_path`` the kernel is not asked to hurry.
+
+    ``only_applications_write`` is the owner's word that nothing but the applications writes to the disks.
+    """
 
     quiescers: Sequence[Quiescer]
     surveyor: Surveyor
@@ -62,6 +65,7 @@ class Instance:
     state: StateDir
     clock: Callable[[], float]
     expedite_path: Path | None
+    only_applications_write: bool = False
 
 
 class InstanceHold:
@@ -87,8 +91,8 @@ class InstanceHold:
         self._budget = Budget(self._acquire_left_s, request.hold_limit_s)
         self._acquire_ends_s: float | None = None
         self._ended_s: float | None = None
-        self._holds: list[Hold] = []
-        self._leftovers: dict[str, Leftover] = {}
+        self._applications = Applications(instance.quiescers)
+        self._unfrozen_because = ""
         self._filesystems = Filesystems(instance.surveyor, instance.ioctls, instance.expedite_path)
         self._guardian: Guardian | None = None
 
@@ -96,8 +100,9 @@ class InstanceHold:
         """Do everything slow, and hold nothing. Raises Refused or OSError, and then let_go is due."""
         with self._step(HoldStep.PREFLUSH):
             targets = self._survey()
-            for quiescer in self._instance.quiescers:
-                self._prepare_application(quiescer)
+            scene = scene_of(self._instance.surveyor, self._request.disks)
+            self._applications.prepare(self._budget, scene, self._write_state)
+            self._unfrozen_because = self._why_no_freeze(targets)
             for target in targets:
                 self._filesystems.open(target)
             self._filesystems.sync()
@@ -111,15 +116,10 @@ class InstanceHold:
         self._start_acquire_clock()
         self._insist_on_time("the preparation")
         with self._step(HoldStep.LOCK):
-            for hold in self._holds:
-                hold.quiesce(self._budget)
-                self._start_hold_clock()
-                self._insist_on_time(hold.name)
+            self._applications.quiesce(self._budget, self._after_lock)
         with self._step(HoldStep.FREEZE):
             self._start_hold_clock()
-            late = self._filesystems.freeze(self._acquire_left_s)
-        if late:
-            raise self._out_of_time(f"freezing {late}")
+            self._freeze()
         witness = self.witness()
         self._insist_on_hold(witness)
         return witness
@@ -127,21 +127,23 @@ class InstanceHold:
     def witness(self) -> Witness:
         """Observe every application, then every filesystem."""
         with self._step(HoldStep.WITNESS):
-            return Witness(tuple(hold.witness() for hold in self._holds), self._filesystems.witness())
+            seen = self._applications.witness()
+            if self._unfrozen_because:
+                return Witness(seen, self._filesystems.unfrozen(), "none", self._unfrozen_because)
+            return Witness(seen, self._filesystems.witness(), "all", "so that nothing else writes to the disks either")
 
     def lost(self) -> str:
         """Say why this hold has to end now: no guardian guards it, or too many wait for it. Empty while it may go on."""
         unguarded = self._guardian.lost() if self._guardian else "the guardian was not armed"
-        return unguarded or self._too_many()
+        return unguarded or self._applications.too_many()
 
     def stalls(self) -> tuple[Stall, ...]:
         """Return what each application's writers had to wait so far."""
-        seen = [(hold.name, hold.watched()) for hold in self._holds]
-        return tuple(Stall(name, watched.peak_writers, watched.writer_s, watched.samples) for name, watched in seen)
+        return self._applications.stalls()
 
-    def _too_many(self) -> str:
-        reasons = ((hold.name, hold.watched().too_many) for hold in self._holds)
-        return next((f"{name}: {reason}" for name, reason in reasons if reason), "")
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Return what must be kept beside the snapshots for a restore; complete only after let_go."""
+        return self._applications.attachments()
 
     def let_go(self) -> tuple[str, ...]:
         """Thaw everything, then release applications in reverse. Returns what went wrong; stops at nothing."""
@@ -181,23 +183,29 @@ class InstanceHold:
             raise Refused(survey.refusals[0].code, "; ".join(refusal.message for refusal in survey.refusals))
         return survey.targets
 
-    def _prepare_application(self, quiescer: Quiescer) -> None:
-        def register(content: dict[str, object]) -> None:
-            self._leftovers[quiescer.name] = Leftover(quiescer.engine, quiescer.name, content)
-            self._write_state()
+    def _why_no_freeze(self, targets: Sequence[Target]) -> str:
+        """Say why this set needs no freeze: one filesystem on one disk, and no writer but those that are locked."""
+        alone = len(self._request.disks) == 1 and len(targets) == 1
+        if alone and self._instance.only_applications_write and self._applications.stop_writing:
+            return "one filesystem on one disk, and its only writers are locked: its cut is atomic by itself"
+        return ""
 
-        hold = quiescer.prepare(self._budget, register)
-        self._holds.append(hold)
-        self._leftovers[quiescer.name] = Leftover(quiescer.engine, quiescer.name, hold.leftover)
+    def _freeze(self) -> None:
+        """Freeze; or write out what the applications left in the page cache, which is all that a freeze would add."""
+        if self._unfrozen_because:
+            return self._filesystems.sync()
+        late = self._filesystems.freeze(self._acquire_left_s)
+        if late:
+            raise self._out_of_time(f"freezing {late}")
+        return None
 
     def _write_state(self) -> None:
         expedited = self._filesystems.knob != expedite.NO_KNOB
-        leftovers = tuple(self._leftovers.values())
+        leftovers = self._applications.leftovers
         self._instance.state.write_held(Held(self.lease_id, self._filesystems.mounts, expedited, leftovers))
 
     def _arm(self) -> None:
-        connections = tuple(fd for hold in self._holds for fd in hold.sockets())
-        guarded = Guarded(self._filesystems.fds, connections, self._filesystems.knob)
+        guarded = Guarded(self._filesystems.fds, self._applications.sockets, self._filesystems.knob)
         deadline_s = self._clock() + IDLE_LIMIT_S
         self._guardian = self._instance.start_guardian(guarded, deadline_s, self._on_guardian_lost)
 
@@ -213,6 +221,10 @@ class InstanceHold:
             self.ends_s = self._clock() + self._request.hold_limit_s
             if self._guardian:
                 self._guardian.bring_forward(self.ends_s)
+
+    def _after_lock(self, name: str) -> None:
+        self._start_hold_clock()
+        self._insist_on_time(name)
 
     def _acquire_left_s(self) -> float:
         if self._is_cancelled():
@@ -234,8 +246,8 @@ class InstanceHold:
         refusal = refusal_of(witness)
         if refusal:
             raise Refused(refusal.code, refusal.message)
-        if self._too_many():
-            raise Refused("writers_piled_up", self._too_many())
+        if self._applications.too_many():
+            raise Refused("writers_piled_up", self._applications.too_many())
         if self.lost():
             raise Refused("guardian_failed", self.lost())
         self._insist_on_time("the witness")
@@ -260,29 +272,9 @@ class InstanceHold:
         return ()
 
     def _unlock(self) -> tuple[str, ...]:
-        failures = (*self._release_applications(), *self._heal_unprepared())
+        failures = self._applications.release()
         self._ended_s = self._ended_s or self._clock()
         return failures
-
-    def _release_applications(self) -> Iterator[str]:
-        for hold in reversed(self._holds):
-            for _ in range(RELEASES):
-                try:
-                    hold.release()
-                    break
-                except Exception as error:  # noqa: BLE001 - one application's failure must not strand the others
-                    yield f"{hold.name}: {error!r}"
-
-    def _heal_unprepared(self) -> Iterator[str]:
-        """Undo what an application changed in a ``prepare`` that then failed."""
-        prepared = {hold.name for hold in self._holds}
-        for quiescer in self._instance.quiescers:
-            leftover = self._leftovers.get(quiescer.name)
-            if leftover and quiescer.name not in prepared:
-                try:
-                    quiescer.heal(leftover.content)
-                except Exception as error:  # noqa: BLE001 - one application's failure must not strand the others
-                    yield f"{quiescer.name}: {error!r}"
 
     @contextmanager
     def _step(self, step: HoldStep) -> Iterator[None]:
@@ -291,3 +283,8 @@ class InstanceHold:
             yield
         finally:
             self._steps.append(Step(step.value, self._clock() - started_s))
+
+
+def scene_of(surveyor: Surveyor, disk_ids: Sequence[str]) -> Scene:
+    """Describe a set of disks to the engines."""
+    return Scene(lambda path: surveyor.place_of(path).disk_id in disk_ids)

@@ -71,6 +71,7 @@ class Keeper:
             StateDir(config.state_dir),
             clock,
             expedite_path if config.expedite_freeze else None,
+            config.only_applications_write,
         )
         self._changed = threading.Condition()
         self._book = LeaseBook(clock, self._instance.state.read_leases())
@@ -196,7 +197,8 @@ class Keeper:
         failures = hold.let_go()
         state = "expired" if reason else "released"
         steps, stalls = hold.take_steps(), hold.stalls()
-        answer = ReleaseAnswer(hold.lease_id, state, not reason, reason, second, hold.held_s, steps, stalls)
+        more = hold.attachments()
+        answer = ReleaseAnswer(hold.lease_id, state, not reason, reason, second, hold.held_s, steps, stalls, more)
         self._finish(hold, failures, lambda: self._book.ended(hold.lease_id, answer))
         return answer
 
@@ -222,9 +224,11 @@ class Keeper:
         if settled:
             self._close(hold)
         with self._changed:
-            note_end()
-            self._held.pop(hold.lease_id, None)
-            self._vacate(hold.lease_id, settled)
+            try:
+                note_end()
+            finally:  # an answer that could not be noted must not leave the place taken for good
+                self._held.pop(hold.lease_id, None)
+                self._vacate(hold.lease_id, settled)
         if not settled:
             threading.Thread(target=self._finish_later, args=(hold,), name="finisher", daemon=True).start()
         for failure in failures:

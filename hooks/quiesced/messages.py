@@ -53,20 +53,29 @@ class Refusal:
 
 @dataclass(frozen=True)
 class WrittenPath:
-    """A path that an application writes, and the disk it lies on (None: on no known disk)."""
+    """A path that an application writes, where it lies, and on which disk (None: on no known disk).
+
+    ``scratch`` marks what a restore does without, such as temporary files. ``device`` is the kernel's name of the block
+    device that is mounted at ``mount_point``.
+    """
 
     role: str
     path: str
     disk_id: Optional[str]
+    mount_point: Optional[str]
+    device: Optional[str]
+    scratch: bool
 
 
 @dataclass(frozen=True)
 class Application:
-    """An application that a hold would cover."""
+    """An application that a hold would cover, and how: ``mode`` is the engine's word, ``mode_reason`` why it was chosen."""
 
     name: str
     engine: str
     version: str
+    mode: str
+    mode_reason: str
     paths: tuple[WrittenPath, ...]
 
 
@@ -104,6 +113,10 @@ class ApplicationWitness:
     position: dict[str, str]
     durable: bool
     durable_evidence: str
+    held_by: str = "lock"
+    """What keeps its writers still: ``lock`` (its own), ``freeze`` (of its filesystems), or ``word`` (it only says so)."""
+    mode: str = ""
+    mode_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,10 +130,12 @@ class FilesystemWitness:
 
 @dataclass(frozen=True)
 class Witness:
-    """Everything observed of a hold at one moment."""
+    """Everything observed of a hold at one moment. ``freeze`` is ``all`` or ``none``, and ``freeze_reason`` says why."""
 
     applications: tuple[ApplicationWitness, ...]
     filesystems: tuple[FilesystemWitness, ...]
+    freeze: str = "all"
+    freeze_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +154,15 @@ class Stall:
     peak_writers: int
     writer_s: float
     samples: int
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that an application needs beside the snapshots to be restored, such as PostgreSQL's backup_label."""
+
+    application: str
+    name: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -166,6 +190,7 @@ class ReleaseAnswer:
     held_s: float
     steps: tuple[Step, ...]
     stalls: tuple[Stall, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     protocol: int = PROTOCOL
 
 

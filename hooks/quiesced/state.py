@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from quiesced.lease import Record
-from quiesced.messages import ApplicationWitness, FilesystemWitness, ReleaseAnswer, Stall, Step, Witness
+from quiesced.messages import (
+    ApplicationWitness,
+    Attachment,
+    FilesystemWitness,
+    ReleaseAnswer,
+    Stall,
+    Step,
+    Witness,
+)
 
 
 @dataclass(frozen=True)
@@ -101,11 +109,14 @@ def _release(read: dict[str, Any]) -> ReleaseAnswer:
     witness = _witness(read["witness"]) if read["witness"] else None
     steps = tuple(Step(**step) for step in read["steps"])
     stalls = tuple(Stall(**stall) for stall in read["stalls"])
-    return ReleaseAnswer(**{**read, "witness": witness, "steps": steps, "stalls": stalls})
+    attachments = tuple(Attachment(**attachment) for attachment in read["attachments"])
+    return ReleaseAnswer(**{**read, "witness": witness, "steps": steps, "stalls": stalls, "attachments": attachments})
 
 
 def _witness(read: dict[str, Any]) -> Witness:
     return Witness(
         tuple(ApplicationWitness(**application) for application in read["applications"]),
         tuple(FilesystemWitness(**filesystem) for filesystem in read["filesystems"]),
+        read["freeze"],
+        read["freeze_reason"],
     )

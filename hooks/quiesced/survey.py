@@ -10,7 +10,7 @@ from typing import Protocol
 
 from quiesced import safety
 from quiesced.config import Config
-from quiesced.disks import Disks, Mount, mount_id_of_fd
+from quiesced.disks import Disks, Mount, Place, mount_id_of_fd
 from quiesced.errors import Refused
 from quiesced.messages import Filesystem, Refusal
 
@@ -47,8 +47,8 @@ class Surveyor(Protocol):
     def find(self, device: str) -> Target | None:
         """Find a mounted filesystem by its device number, whatever disks it lies on; None when there is none."""
 
-    def disk_of(self, path: Path) -> str | None:
-        """Disk id that a path lies on; None when it lies on no known disk."""
+    def place_of(self, path: Path) -> Place:
+        """Find where a path lies, or will lie once it exists."""
 
     def open(self, target: Target) -> int:
         """Open a filesystem for freezing and make sure that it is the one meant. Raises Refused(unsafe_mount)."""
@@ -80,9 +80,9 @@ class LinuxSurveyor:
         mount = self._reachable([mount for mount in self._disks.mounts() if mount.device == device])
         return Target(mount, ()) if mount else None
 
-    def disk_of(self, path: Path) -> str | None:
+    def place_of(self, path: Path) -> Place:
         """See Surveyor."""
-        return self._disks.disk_of(path)
+        return self._disks.place_of(path)
 
     def open(self, target: Target) -> int:
         """See Surveyor."""

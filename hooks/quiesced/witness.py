@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from quiesced.messages import ApplicationWitness, Refusal, Witness
+from quiesced.quiescers.base import HeldBy
 
 
 def refusal_of(witness: Witness) -> Refusal | None:
@@ -19,6 +20,8 @@ def gap_between(first: Witness, second: Witness) -> str:
         return against.message
     if [f.mount_point for f in first.filesystems] != [f.mount_point for f in second.filesystems]:
         return "not the same filesystems were witnessed at both ends of the hold"
+    if first.freeze != second.freeze:
+        return "the filesystems were frozen at one end of the hold only"
     if len(first.applications) != len(second.applications):
         return "not the same applications were witnessed at both ends of the hold"
     return next((reason for pair in zip(first.applications, second.applications) for reason in _changes(*pair)), "")
@@ -26,6 +29,8 @@ def gap_between(first: Witness, second: Witness) -> str:
 
 def _against(witness: Witness) -> Iterator[Refusal]:
     for seen in witness.applications:
+        if seen.held_by == HeldBy.WORD.value:
+            continue  # it shows nothing, and the level says so
         if not seen.session_alive:
             yield Refusal("application_unreachable", f"{seen.name}: the session that holds the lock no longer answers")
         if not seen.lock_shown:
@@ -33,7 +38,7 @@ def _against(witness: Witness) -> Iterator[Refusal]:
         if not seen.durable:
             yield Refusal("not_durable", f"{seen.name}: {seen.durable_evidence}")
     for filesystem in witness.filesystems:
-        if not filesystem.frozen:
+        if not filesystem.frozen and witness.freeze == "all":
             yield Refusal("freeze_failed", f"{filesystem.mount_point} was not frozen when it was looked at")
 
 

@@ -10,16 +10,17 @@ import sys
 from pathlib import Path
 
 from quiesced.errors import Refused
-from quiesced.quiescers.base import Budget
+from quiesced.quiescers.base import Budget, Scene
 from quiesced.quiescers.sqlite import Options, SqliteQuiescer
 
+SCENE = Scene(covers=lambda _path: True)
 BUDGET = Budget(acquire_left_s=lambda: 2.0, hold_limit_s=10.0)
 
 
 def main(database: Path) -> int:
     """Hold until standard input has a line or ends."""
     try:
-        hold = SqliteQuiescer("orders", Options(database)).prepare(BUDGET, lambda _leftover: None)
+        hold = SqliteQuiescer("orders", Options(database)).prepare(BUDGET, SCENE, lambda _leftover: None)
         hold.quiesce(BUDGET)
     except Refused as error:
         print(f"refused: {error}", flush=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from quiesce.holds import Stall, Witness
+from quiesce.holds import Attachment, Stall, Witness
 from quiesce.judge import Verdict
 from quiesce.model import Level, Snapshot, TargetPlan
 from quiesce.story import Story
@@ -56,6 +56,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     release_confirmed: bool
     stalls: tuple[Stall, ...]
     positions: dict[str, dict[str, str]]
+    attachments: tuple[Attachment, ...]
     witness_began: Witness | None
     witness_ended: Witness | None
     issued_at: str
@@ -81,6 +82,7 @@ def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, iss
         held_s=story.released.held_s if story.released else None,
         release_confirmed=verdict.release_confirmed,
         stalls=story.released.stalls if story.released else (),
+        attachments=story.released.attachments if story.released else (),
         positions={w.name: w.position for w in began.applications} if began else {},
         witness_began=began,
         witness_ended=ended,

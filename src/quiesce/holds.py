@@ -50,19 +50,27 @@ class Refusal(Part, frozen=True, kw_only=True):
 
 
 class WrittenPath(Part, frozen=True, kw_only=True):
-    """A path that an application writes, and the disk it lies on (None: on no known disk)."""
+    """A path that an application writes, where it lies, and on which disk (None: on no known disk).
+
+    A restore does without what is ``scratch``, such as temporary files.
+    """
 
     role: str
     path: str
     disk_id: str | None
+    mount_point: str | None
+    device: str | None
+    scratch: bool
 
 
 class Application(Part, frozen=True, kw_only=True):
-    """An application that a hold would cover."""
+    """An application that a hold would cover, and how: ``mode`` is the engine's word."""
 
     name: str
     engine: str
     version: str
+    mode: str
+    mode_reason: str
     paths: tuple[WrittenPath, ...]
 
 
@@ -96,6 +104,9 @@ class ApplicationWitness(Part, frozen=True, kw_only=True):
     position: dict[str, str]
     durable: bool
     durable_evidence: str
+    held_by: Literal["lock", "freeze", "word"]
+    mode: str
+    mode_reason: str
 
 
 class FilesystemWitness(Part, frozen=True, kw_only=True):
@@ -111,6 +122,8 @@ class Witness(Part, frozen=True, kw_only=True):
 
     applications: tuple[ApplicationWitness, ...]
     filesystems: tuple[FilesystemWitness, ...]
+    freeze: Literal["all", "none"]
+    freeze_reason: str
 
 
 class Step(Part, frozen=True, kw_only=True):
@@ -140,6 +153,14 @@ class Stall(Part, frozen=True, kw_only=True):
     samples: int
 
 
+class Attachment(Part, frozen=True, kw_only=True):
+    """A file that an application needs beside the snapshots to be restored, such as PostgreSQL's backup_label."""
+
+    application: str
+    name: str
+    content: str
+
+
 class ReleaseAnswer(Message, frozen=True, kw_only=True):
     """The second witness, and whether the hold had no gap."""
 
@@ -151,3 +172,4 @@ class ReleaseAnswer(Message, frozen=True, kw_only=True):
     held_s: float
     steps: tuple[Step, ...]
     stalls: tuple[Stall, ...]
+    attachments: tuple[Attachment, ...]

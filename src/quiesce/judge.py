@@ -69,13 +69,35 @@ def _against_crash(plan: TargetPlan, story: Story) -> Iterator[str]:
 
 
 def _against_filesystem(plan: TargetPlan, story: Story) -> Iterator[str]:
-    """Every cut lies inside one hold without a gap, with every filesystem seen frozen at both ends."""
+    """Every cut lies inside one hold without a gap, with every filesystem seen frozen at both ends.
+
+    Without a freeze one disk is still cut at one moment: then everything depends on applications that hold, and on the
+    hook's word that nobody else writes.
+    """
     yield from _against_window(plan, story)
     if story.witnesses is None:
         yield "the hold was not witnessed at both ends"
-        return
+    elif any(witness.freeze == "none" for witness in story.witnesses):
+        yield from _against_no_freeze(plan, story, story.witnesses)
+    else:
+        yield from _against_freeze(plan, story, story.witnesses)
+
+
+Witnesses = tuple[holds.Witness, holds.Witness]
+
+
+def _against_no_freeze(plan: TargetPlan, story: Story, witnesses: Witnesses) -> Iterator[str]:
+    if len(plan.disks) > 1:
+        yield "several disks were cut without a freeze, so not at one moment"
+    for seen in (application for witness in witnesses for application in witness.applications):
+        if seen.held_by != "lock":
+            yield f"{seen.name} needs the freeze, and there was none"
+    yield from _against_application(plan, story)
+
+
+def _against_freeze(plan: TargetPlan, story: Story, witnesses: Witnesses) -> Iterator[str]:
     for disk_id in plan.disks:
-        seen = [{f.mount_point for f in w.filesystems if f.disk_id == disk_id and f.frozen} for w in story.witnesses]
+        seen = [{f.mount_point for f in w.filesystems if f.disk_id == disk_id and f.frozen} for w in witnesses]
         mounted = _mounted(story, disk_id)
         if not mounted:
             yield f"{disk_id} has no mounted filesystem that could be frozen"
@@ -125,9 +147,7 @@ def _against_application(plan: TargetPlan, story: Story) -> Iterator[str]:
         yield "no application is configured at the hook, so none is known to have held still"
         return
     for application in story.checked.applications:
-        for path in application.paths:
-            if path.disk_id not in plan.disks:
-                yield f"{application.name} writes {path.path} ({path.role}), which is not on a disk of this set"
+        yield from outside_of(plan, application)
         first, second = ([a for a in w.applications if a.name == application.name] for w in story.witnesses)
         if not application.paths:
             yield f"{application.name} did not say where it writes"
@@ -137,19 +157,35 @@ def _against_application(plan: TargetPlan, story: Story) -> Iterator[str]:
             yield from _against_witnesses(first[0], second[0])
 
 
+def outside_of(plan: TargetPlan, application: holds.Application) -> Iterator[str]:
+    """Name every path that a restore needs and that no disk of the set has."""
+    for path in application.paths:
+        if path.disk_id not in plan.disks and not path.scratch:
+            yield f"{application.name} writes {path.path} ({path.role}), which is not on a disk of this set"
+
+
 def _against_witnesses(first: holds.ApplicationWitness, second: holds.ApplicationWitness) -> Iterator[str]:
     """The same session, alive, its lock shown by the server, at a position that stood still, all of it on disk."""
-    for moment, witness in (("began", first), ("ended", second)):
-        if not witness.session_alive:
-            yield f"{witness.name}: the lock's session was not alive when the hold {moment}"
-        if not witness.lock_shown:
-            yield f"{witness.name}: the server did not show the lock when the hold {moment} ({witness.lock_evidence})"
-        if not witness.durable:
-            yield f"{witness.name}: not all was on disk when the hold {moment} ({witness.durable_evidence})"
+    yield from _against_moment("began", first)
+    yield from _against_moment("ended", second)
+    if first.held_by != second.held_by or first.mode != second.mode:
+        yield f"{first.name}: it was held in another way at the end than at the beginning"
     if not first.session or first.session != second.session:
         yield f"{first.name}: the lock's session changed during the hold"
     if not first.position or first.position != second.position:
         yield f"{first.name}: the position was not seen to stand still during the hold"
+
+
+def _against_moment(moment: str, witness: holds.ApplicationWitness) -> Iterator[str]:
+    if witness.held_by == "word":
+        yield f"{witness.name}: it said that it held still when the hold {moment}, and showed nothing"
+        return
+    if not witness.session_alive:
+        yield f"{witness.name}: the lock's session was not alive when the hold {moment}"
+    if not witness.lock_shown:
+        yield f"{witness.name}: the server did not show the lock when the hold {moment} ({witness.lock_evidence})"
+    if not witness.durable:
+        yield f"{witness.name}: not all was on disk when the hold {moment} ({witness.durable_evidence})"
 
 
 _RUNGS: tuple[tuple[Level, Callable[[TargetPlan, Story], Iterator[str]]], ...] = (

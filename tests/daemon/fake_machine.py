@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from quiesced.disks import Mount
+from quiesced.disks import Mount, Place
 from quiesced.messages import Refusal
 from quiesced.survey import Survey, Target
 
@@ -107,8 +107,9 @@ class FakeDisks:
     def find(self, device: str) -> Optional[Target]:
         return next((self._target(disk_id) for disk_id in self._directories if device == f"dev:{disk_id}"), None)
 
-    def disk_of(self, path: Path) -> Optional[str]:
-        return next((disk_id for disk_id, home in self._directories.items() if home in (path, *path.parents)), None)
+    def place_of(self, path: Path) -> Place:
+        found = [(disk_id, home) for disk_id, home in self._directories.items() if home in (path, *path.parents)]
+        return Place(str(found[0][1]), "fake", found[0][0]) if found else Place(None, None, None)
 
     def open(self, target: Target) -> int:
         return os.open(target.mount.mount_point, os.O_RDONLY | os.O_DIRECTORY)

@@ -21,7 +21,7 @@ from quiesced.messages import (
     Refusal,
     ReleaseRequest,
 )
-from quiesced.quiescers.base import Budget, Report, Watched
+from quiesced.quiescers.base import Budget, HeldBy, Report, Scene, Watched
 from quiesced.tally import GUARDIAN_FIRED
 from tests.daemon.fake_machine import FakeDisks, FakeKernel, Journal
 
@@ -121,12 +121,17 @@ class FakeApplication:
     """What happens when its lock is asked for."""
     connection: int = -1
     watched: Watched = field(default_factory=Watched)
+    held_by: HeldBy = HeldBy.LOCK
+    keeps: dict[str, str] = field(default_factory=dict)
+    """Texts by file name that its release gives."""
 
-    def check(self) -> Report:
+    def check(self, scene: Scene) -> Report:
+        del scene
         self._step("check")
         return Report("1.0", self.paths, self.refusals)
 
-    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> FakeHold:
+    def prepare(self, budget: Budget, scene: Scene, register: Callable[[dict[str, object]], None]) -> FakeHold:
+        del scene
         register({"setting": self.setting})
         self.setting = "strict"
         self._step("prepare")
@@ -147,6 +152,7 @@ class FakeHold:
 
     def __init__(self, application: FakeApplication) -> None:
         self.name = application.name
+        self.held_by = application.held_by
         self.leftover: dict[str, object] = {"setting": application.usual}
         self._application = application
 
@@ -179,11 +185,15 @@ class FakeHold:
             position={"gtid": "0-1-42"},
             durable=True,
             durable_evidence="looked at the log",
+            held_by=self.held_by.value,
         )
         return replace(seen, **self._application.witness_says)  # type: ignore[arg-type]  # checked by replace
 
     def watched(self) -> Watched:
         return self._application.watched
+
+    def attachments(self) -> dict[str, str]:
+        return {} if self._application.locked else self._application.keeps
 
     def release(self) -> None:
         self._application.journal.note(f"unlock {self.name}")

@@ -15,6 +15,7 @@ from quiesced.quiescers.mysql import MysqlQuiescer
 from quiesced.quiescers.mysql_hold import MysqlHold
 from quiesced.quiescers.mysql_session import Options
 from tests.daemon.mariadb import Server, rows, session_id
+from tests.daemon.scenes import SCENE
 from tests.waiting import wait_until
 
 INSERT = "INSERT INTO shop.orders (item) VALUES ('book')"
@@ -35,7 +36,7 @@ def budget(acquire_s: float = 2.0, hold_s: float = 10.0) -> Budget:
 
 
 def prepare(server: Server, leftovers: Leftovers | None = None, acquire_s: float = 2.0) -> MysqlHold:
-    return quiescer(server).prepare(budget(acquire_s), (leftovers if leftovers is not None else []).append)
+    return quiescer(server).prepare(budget(acquire_s), SCENE, (leftovers if leftovers is not None else []).append)
 
 
 @contextmanager

@@ -137,9 +137,9 @@ def test_a_path_lies_on_the_disk_of_its_mount_also_before_it_exists(machine: Mac
     disks = Disks(
         machine.by_id, proc=machine.proc, sys=machine.sys, mount_id_of=lambda path: 7 if data in (path, *path.parents) else 1
     )
-    assert disks.disk_of(data) == "disk-c"
-    assert disks.disk_of(data / "mysql/not/yet") == "disk-c"
-    assert disks.disk_of(tmp_path / "elsewhere") is None
+    assert disks.place_of(data).disk_id == "disk-c"
+    assert disks.place_of(data / "mysql/not/yet").disk_id == "disk-c"
+    assert disks.place_of(tmp_path / "elsewhere").disk_id is None
 
 
 def test_a_dangling_link_is_followed_to_where_it_points(machine: Machine, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_dangling_link_is_followed_to_where_it_points(machine: Machine, tmp_pa
     (data / "log").symlink_to(other / "not/yet")
     (machine.proc / "self/mountinfo").write_text(f"7 1 254:16 / {other} rw - ext4 /dev/vdb rw\n")
     disks = Disks(machine.by_id, proc=machine.proc, sys=machine.sys, mount_id_of=lambda path: 7 if path == other else 1)
-    assert disks.disk_of(data / "log") == "disk-b"
+    assert disks.place_of(data / "log").disk_id == "disk-b"
 
 
 def test_the_kernel_tells_which_mount_a_path_lies_on() -> None:

@@ -44,7 +44,7 @@ def test_a_disk_is_found_mounted_and_can_be_opened(disks: LoopDisks, told: Confi
     assert [(f.mount_point, f.disk_id, f.type) for t in survey.targets for f in t.filesystems] == [
         (str(disk.mount_point), disk.disk_id, disk.type)
     ]
-    assert surveyor.disk_of(disk.mount_point / "not/yet") == disk.disk_id
+    assert surveyor.place_of(disk.mount_point / "not/yet").disk_id == disk.disk_id
     fd = surveyor.open(survey.targets[0])
     assert os.fstat(fd).st_ino == disk.mount_point.stat().st_ino
     os.close(fd)
@@ -54,7 +54,7 @@ def test_a_disk_is_found_mounted_and_can_be_opened(disks: LoopDisks, told: Confi
 def test_an_unknown_disk_and_a_path_on_no_disk_are_told(told: Config) -> None:
     surveyor = LinuxSurveyor(told)
     assert [refusal.code for refusal in surveyor.survey(["disk-x"]).refusals] == ["unknown_disk"]
-    assert surveyor.disk_of(Path("/proc/self")) is None
+    assert surveyor.place_of(Path("/proc/self")).disk_id is None
 
 
 def test_a_bind_mount_is_the_same_filesystem_and_frozen_once(disks: LoopDisks, told: Config, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from quiesced.quiescers.mysql import MysqlQuiescer
 from quiesced.quiescers.mysql_session import Options
 from tests.daemon import mariadb
 from tests.daemon.mariadb import Server, needs_mariadb, rows, session_id
+from tests.daemon.scenes import SCENE
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, needs_mariadb]
@@ -50,19 +51,19 @@ def quiescer(server: Server, user: str = "root", password: str = "", long_statem
 
 
 def refusals(server: Server, long_statement_s: float = 30.0) -> tuple[tuple[str, str], ...]:
-    found = quiescer(server, long_statement_s=long_statement_s).check().refusals
+    found = quiescer(server, long_statement_s=long_statement_s).check(SCENE).refusals
     return tuple((refusal.code, refusal.message) for refusal in found)
 
 
 def test_a_server_at_rest_is_ready_and_names_its_version(server: Server) -> None:
-    report = quiescer(server).check()
+    report = quiescer(server).check(SCENE)
     assert report.refusals == ()
     assert "MariaDB" in report.version
 
 
 def test_every_directory_that_the_server_writes_is_listed(server: Server) -> None:
     home = server.datadir.parent
-    paths = quiescer(server).check().paths
+    paths = quiescer(server).check(SCENE).paths
     assert ("datadir", f"{server.datadir}/") in paths or ("datadir", str(server.datadir)) in paths
     assert ("innodb_log_group_home_dir", str(home / "redo")) in paths
     assert ("innodb_undo_directory", str(server.datadir)) in paths
@@ -74,7 +75,7 @@ def test_tables_that_lie_elsewhere_are_listed(server: Server, tmp_path: Path) ->
     server.ask(f"CREATE TABLE shop.far (id INT PRIMARY KEY) ENGINE=InnoDB DATA DIRECTORY='{tmp_path}'")
     server.ask(f"CREATE TABLE shop.old (id INT PRIMARY KEY) ENGINE=MyISAM DATA DIRECTORY='{tmp_path}'")
     try:
-        paths = quiescer(server).check().paths
+        paths = quiescer(server).check(SCENE).paths
     finally:
         server.ask("DROP TABLE shop.far, shop.old")
     assert ("tablespace", str(tmp_path / "shop" / "far.ibd")) in paths
@@ -158,14 +159,14 @@ def test_a_backup_under_way_is_refused(server: Server) -> None:
 
 def test_what_check_refuses_prepare_refuses_too(server: Server) -> None:
     with session(server, "BACKUP STAGE START"), pytest.raises(Refused, match="another backup") as raised:
-        quiescer(server).prepare(PLENTY, lambda _: None)
+        quiescer(server).prepare(PLENTY, SCENE, lambda _: None)
     assert raised.value.code == "blocked"
     wait_until(lambda: not server.sessions())
 
 
 def test_checking_leaves_no_prepared_transaction_and_no_session(server: Server) -> None:
     before = server.ask("SHOW MASTER STATUS")
-    quiescer(server).check()
+    quiescer(server).check(SCENE)
     assert server.ask("XA RECOVER") == ()
     assert server.ask("SHOW MASTER STATUS") == before
     wait_until(lambda: not server.sessions())
@@ -188,7 +189,7 @@ def test_a_missing_privilege_is_answered_with_the_grant(
     server.ask(f"GRANT {granted} ON *.* TO some@localhost")
     server.ask(f"SET GLOBAL innodb_flush_log_at_trx_commit = {setting}")
     try:
-        found = quiescer(server, "some", "thing").check().refusals
+        found = quiescer(server, "some", "thing").check(SCENE).refusals
     finally:
         server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
     if advice is None:
@@ -201,7 +202,7 @@ def test_a_missing_privilege_is_answered_with_the_grant(
 def test_a_wrong_password_is_unreachable_and_never_repeated(server: Server) -> None:
     server.ask("CREATE OR REPLACE USER some@localhost IDENTIFIED BY 'thing'")
     with pytest.raises(Refused, match="cannot log in as some") as raised:
-        quiescer(server, "some", "not-the-thing").check()
+        quiescer(server, "some", "not-the-thing").check(SCENE)
     assert raised.value.code == "application_unreachable"
     assert "not-the-thing" not in str(raised.value)
 
@@ -209,7 +210,7 @@ def test_a_wrong_password_is_unreachable_and_never_repeated(server: Server) -> N
 def test_a_server_that_is_not_running_is_unreachable(tmp_path: Path) -> None:
     quiescer = MysqlQuiescer("orders", Options(tmp_path / "no.sock", "root", "", 5.0, 5.0))
     with pytest.raises(Refused, match="there is no socket") as raised:
-        quiescer.check()
+        quiescer.check(SCENE)
     assert raised.value.code == "application_unreachable"
 
 
@@ -228,7 +229,7 @@ def test_without_a_binary_log_the_counters_of_changed_rows_show_whether_anything
         server.ask("CREATE TABLE shop.orders (id INT PRIMARY KEY) ENGINE=InnoDB")
         positions = []
         for number in (1, 2):
-            hold = quiescer(server).prepare(PLENTY, lambda _: None)
+            hold = quiescer(server).prepare(PLENTY, SCENE, lambda _: None)
             stack.callback(hold.release)
             assert not hold.witness().lock_shown
             hold.quiesce(PLENTY)

@@ -15,6 +15,7 @@ from quiesced.quiescers.mysql import MysqlQuiescer
 from quiesced.quiescers.mysql_hold import MysqlHold
 from tests.daemon.mariadb import Server, needs_mariadb, rows
 from tests.daemon.mysql_holds import INSERT, budget, in_background, options, writable
+from tests.daemon.scenes import SCENE
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, needs_mariadb]
@@ -23,7 +24,7 @@ WRITERS = 6
 
 def prepared(server: Server, acquire_s: float = 20.0, **limits: Any) -> MysqlHold:
     limited = replace(options(server, long_s=60.0), **limits)
-    return MysqlQuiescer("orders", limited).prepare(budget(acquire_s), lambda _: None)
+    return MysqlQuiescer("orders", limited).prepare(budget(acquire_s), SCENE, lambda _: None)
 
 
 @contextmanager

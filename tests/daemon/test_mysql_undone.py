@@ -23,6 +23,7 @@ from tests.daemon.mysql_holds import (
     quiescer,
     writable,
 )
+from tests.daemon.scenes import SCENE
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, needs_mariadb]
@@ -162,7 +163,7 @@ def test_healing_gives_up_on_a_server_that_is_gone(tmp_path: Path) -> None:
 def test_leftovers_are_registered_before_the_setting_is_changed(server: Server) -> None:
     server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
     seen: list[int] = []
-    hold = quiescer(server).prepare(budget(), lambda _leftover: seen.append(flush_log(server)))
+    hold = quiescer(server).prepare(budget(), SCENE, lambda _leftover: seen.append(flush_log(server)))
     hold.release()
     assert seen == [0]
 
@@ -173,7 +174,7 @@ def test_a_prepare_that_cannot_be_registered_leaves_nothing(server: Server) -> N
 
     server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
     with pytest.raises(OSError, match="no space left"):
-        quiescer(server).prepare(budget(), full)
+        quiescer(server).prepare(budget(), SCENE, full)
     assert flush_log(server) == 0
     wait_until(lambda: not server.sessions())
 

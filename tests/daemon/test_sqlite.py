@@ -14,6 +14,7 @@ import pytest
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Budget
 from quiesced.quiescers.sqlite import Options, SqliteHold, SqliteQuiescer
+from tests.daemon.scenes import SCENE
 
 PLENTY = Budget(lambda: 2.0, 10.0)
 
@@ -52,7 +53,7 @@ def count(path: Path) -> int:
 
 
 def prepare(path: Path) -> SqliteHold:
-    return SqliteQuiescer("orders", Options(path)).prepare(PLENTY, lambda _: None)
+    return SqliteQuiescer("orders", Options(path)).prepare(PLENTY, SCENE, lambda _: None)
 
 
 @contextmanager
@@ -138,7 +139,7 @@ def test_letting_go_any_number_of_times_is_letting_go_once(database: Path, times
 
 
 def test_check_names_the_file_and_its_directory(database: Path) -> None:
-    report = SqliteQuiescer("orders", Options(database)).check()
+    report = SqliteQuiescer("orders", Options(database)).check(SCENE)
     assert report.paths == (("database", str(database)), ("directory", str(database.parent)))
     assert report.refusals == ()
 
@@ -149,9 +150,9 @@ def test_what_is_no_database_is_unreachable_and_left_as_it_is(tmp_path: Path, co
     if content:
         path.write_bytes(content)
     quiescer = SqliteQuiescer("orders", Options(path))
-    assert [refusal.code for refusal in quiescer.check().refusals] == ["application_unreachable"]
+    assert [refusal.code for refusal in quiescer.check(SCENE).refusals] == ["application_unreachable"]
     with pytest.raises(Refused) as raised:
-        quiescer.prepare(PLENTY, lambda _: None)
+        quiescer.prepare(PLENTY, SCENE, lambda _: None)
     assert raised.value.code == "application_unreachable"
     assert (path.read_bytes() if path.exists() else None) == content
 
@@ -160,10 +161,11 @@ def test_a_hold_ends_with_its_process(database: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
-from quiesced.quiescers.base import Budget
+from quiesced.quiescers.base import Budget, Scene
 from quiesced.quiescers.sqlite import Options, SqliteQuiescer
+from tests.daemon.scenes import SCENE
 budget = Budget(lambda: 2.0, 10.0)
-hold = SqliteQuiescer("orders", Options(Path(sys.argv[1]))).prepare(budget, lambda _: None)
+hold = SqliteQuiescer("orders", Options(Path(sys.argv[1]))).prepare(budget, Scene(lambda _path: True), lambda _: None)
 hold.quiesce(budget)
 print("held", flush=True)
 sys.stdin.read()

@@ -24,6 +24,9 @@ HONEST = holds.ApplicationWitness(
     position={"gtid": "0-1-42"},
     durable=True,
     durable_evidence="asked",
+    held_by="lock",
+    mode="lock",
+    mode_reason="told to",
 )
 
 
@@ -75,6 +78,8 @@ class FakeInstance:
     disks: tuple[str, ...] = ("disk-a",)
     applications: tuple[str, ...] = ("orders",)
     written_disks: tuple[str, ...] = ("disk-a",)
+    scratch_disks: tuple[str, ...] = ()
+    """Those of the written disks that have only what a restore does without."""
     refusals: tuple[holds.Refusal, ...] = ()
     lease_id: str | None = None
     owes_a_release: bool = False
@@ -89,6 +94,7 @@ class FakeInstance:
     told: holds.ApplicationWitness = HONEST
     """What the hook tells of each application; tests make it tell less."""
     frozen: bool = True
+    freeze: Literal["all", "none"] = "all"
     gap_after_quiesce: str = ""
     told_at_release: holds.ApplicationWitness | None = None
 
@@ -115,7 +121,9 @@ class FakeInstance:
                     name=name,
                     engine="mysql",
                     version="1",
-                    paths=tuple(holds.WrittenPath(role="data", path="/d", disk_id=d) for d in self.written_disks),
+                    mode="lock",
+                    mode_reason="told to",
+                    paths=tuple(self._path(disk_id) for disk_id in self.written_disks),
                 )
                 for name in self.applications
             ),
@@ -124,6 +132,12 @@ class FakeInstance:
         )
         self._fail("check", "after")
         return answer
+
+    def _path(self, disk_id: str) -> holds.WrittenPath:
+        role = "scratch" if disk_id in self.scratch_disks else "data"
+        return holds.WrittenPath(
+            role=role, path="/d", disk_id=disk_id, mount_point="/d", device="vdb", scratch=role == "scratch"
+        )
 
     def quiesce(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
         self.owes_a_release = True
@@ -179,6 +193,7 @@ class FakeInstance:
             held_s=self.clock.now_s - self.held_since_s,
             steps=(),
             stalls=(),
+            attachments=(),
         )
 
     def _refused(self, lease_id: str, code: str) -> holds.QuiesceAnswer:
@@ -198,6 +213,8 @@ class FakeInstance:
             filesystems=tuple(
                 holds.FilesystemWitness(mount_point=f"/{d}", disk_id=d, frozen=self.frozen) for d in self.disks
             ),
+            freeze=self.freeze,
+            freeze_reason="told to",
         )
 
     def _fail(self, step: str, moment: str) -> None:

@@ -6,7 +6,10 @@ keeper registers, arms the guardian with, and only then calls.
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable, Protocol
 
 from quiesced.messages import ApplicationWitness, Refusal
@@ -14,11 +17,36 @@ from quiesced.messages import ApplicationWitness, Refusal
 
 @dataclass(frozen=True)
 class Report:
-    """What ``check`` found: ``paths`` are (role, absolute path) pairs that the application writes."""
+    """What ``check`` found: ``paths`` are (role, absolute path) pairs that the application writes.
+
+    ``scratch`` are more such pairs, of what a restore does without. ``mode`` is how a hold would be had, and why so.
+    """
 
     version: str
     paths: tuple[tuple[str, str], ...]
     refusals: tuple[Refusal, ...]
+    scratch: tuple[tuple[str, str], ...] = ()
+    mode: str = ""
+    mode_reason: str = ""
+
+
+class HeldBy(str, enum.Enum):
+    """What keeps an application's writers still while its hold lasts."""
+
+    LOCK = "lock"
+    """A lock of the application itself."""
+    FREEZE = "freeze"
+    """The freeze of every filesystem that it writes to."""
+    WORD = "word"
+    """It says that it holds, and shows nothing: worth no more than the freeze."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is about to be snapshotted, for an engine that has more than one way to hold."""
+
+    covers: Callable[[Path], bool]
+    """Whether a path lies on a disk of the set."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +78,8 @@ class Hold(Protocol):
 
     name: str
     """The application's name in the daemon's configuration."""
+    held_by: HeldBy
+    """Settled by ``prepare``."""
     leftover: dict[str, object]
     """JSON-able: all that ``heal`` of the same engine needs after the daemon died in the middle."""
 
@@ -68,6 +98,9 @@ class Hold(Protocol):
     def release(self) -> None:
         """Let go and restore what was there before. May be called at any time, any number of times; never raises."""
 
+    def attachments(self) -> Mapping[str, str]:
+        """Return texts by file name that a restore needs beside the snapshots. Complete only after ``release``."""
+
 
 class Quiescer(Protocol):
     """One configured application."""
@@ -75,10 +108,10 @@ class Quiescer(Protocol):
     name: str
     engine: str
 
-    def check(self) -> Report:
+    def check(self, scene: Scene) -> Report:
         """Look, and change nothing."""
 
-    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> Hold:
+    def prepare(self, budget: Budget, scene: Scene, register: Callable[[dict[str, object]], None]) -> Hold:
         """Guard, connect and pre-flush; hold nothing. Raises Refused.
 
         ``register`` stores what ``heal`` would need; it is called before any setting is changed.

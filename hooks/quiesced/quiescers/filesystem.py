@@ -84,6 +84,12 @@ class Filesystems:
             FilesystemWitness(opened.where, disk_id, frozen) for opened, frozen in seen for disk_id in opened.target.disk_ids
         )
 
+    def unfrozen(self) -> tuple[FilesystemWitness, ...]:
+        """List each filesystem as not frozen, without asking the kernel: asking is an attempt to freeze."""
+        return tuple(
+            FilesystemWitness(opened.where, disk_id, False) for opened in self._opened for disk_id in opened.target.disk_ids
+        )
+
     def thaw(self, patience_s: float) -> None:
         """Thaw all at once; wait no longer than this for one that is stuck in the kernel."""
         for opened in self._opened:

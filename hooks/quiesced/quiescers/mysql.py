@@ -9,7 +9,7 @@ from typing import Callable, Optional
 from quiesced.errors import Refused
 from quiesced.messages import Refusal
 from quiesced.quiescers import mysql_redo
-from quiesced.quiescers.base import Budget, Report
+from quiesced.quiescers.base import Budget, Report, Scene
 from quiesced.quiescers.mysql_guard import guard, missing_grants
 from quiesced.quiescers.mysql_hold import ENGINE, MysqlHold, Parts
 from quiesced.quiescers.mysql_lock import choose_view, fail_at_once
@@ -49,7 +49,7 @@ class MysqlQuiescer:
         self._sleep = sleep
         self._monotonic = monotonic
 
-    def check(self) -> Report:
+    def check(self, scene: Scene) -> Report:
         """Look at version, paths, privileges and everything that the guard looks at."""
         control = connect(self._options, self.name)
         try:
@@ -69,7 +69,7 @@ class MysqlQuiescer:
         fail_at_once(control, flavor)
         return guard(control, flavor, self._options, self.name)
 
-    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> MysqlHold:
+    def prepare(self, budget: Budget, scene: Scene, register: Callable[[dict[str, object]], None]) -> MysqlHold:
         """Guard, connect, set innodb_flush_log_at_trx_commit to 1 and bring the redo log to disk once."""
         hold = self._guarded(budget)
         try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Callable, Optional
 
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness
 from quiesced.quiescers import mysql_redo
-from quiesced.quiescers.base import Budget, Watched
+from quiesced.quiescers.base import Budget, HeldBy, Watched
 from quiesced.quiescers.mysql_guard import who_stands_in_the_way
 from quiesced.quiescers.mysql_lock import LockView
 from quiesced.quiescers.mysql_pileup import PileUp
@@ -41,6 +42,7 @@ class MysqlHold:
 
     def __init__(self, name: str, options: Options, parts: Parts, leftover: dict[str, object]) -> None:
         self.name = name
+        self.held_by = HeldBy.LOCK
         self.leftover = leftover
         self._options = options
         self.parts = parts
@@ -136,6 +138,10 @@ class MysqlHold:
     def watched(self) -> Watched:
         """See base.Hold."""
         return self.parts.pile_up.watched()
+
+    def attachments(self) -> Mapping[str, str]:
+        """See base.Hold: none."""
+        return {}
 
     def release(self) -> None:
         """Unlock, restore the setting, say goodbye."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness, Refusal
-from quiesced.quiescers.base import Budget, Report, Watched
+from quiesced.quiescers.base import Budget, HeldBy, Report, Scene, Watched
 from quiesced.tables import Table
 
 ENGINE = "sqlite"
@@ -46,7 +47,7 @@ class SqliteQuiescer:
         self.name = name
         self._path = options.path
 
-    def check(self) -> Report:
+    def check(self, scene: Scene) -> Report:
         """Look at the file; its -wal and -journal lie beside it."""
         paths = (("database", str(self._path)), ("directory", str(self._path.parent)))
         try:
@@ -55,9 +56,9 @@ class SqliteQuiescer:
             return Report(sqlite3.sqlite_version, paths, (self._unreachable(error),))
         return Report(sqlite3.sqlite_version, paths, ())
 
-    def prepare(self, budget: Budget, register: Callable[[dict[str, object]], None]) -> SqliteHold:
+    def prepare(self, budget: Budget, scene: Scene, register: Callable[[dict[str, object]], None]) -> SqliteHold:
         """Open everything and checkpoint as far as that blocks nobody. There is nothing to heal."""
-        del budget, register  # neither waits nor changes anything
+        del budget, scene, register  # neither waits nor changes anything, and there is one way only
         try:
             return SqliteHold(self.name, self._path)
         except (sqlite3.Error, OSError) as error:
@@ -77,6 +78,7 @@ class SqliteHold:
     def __init__(self, name: str, path: Path) -> None:
         """Open the database twice, to hold and to look, and checkpoint. Raises sqlite3.Error or OSError."""
         self.name = name
+        self.held_by = HeldBy.LOCK
         self.leftover: dict[str, object] = {}
         self._path = path
         self._fds: list[int] = []
@@ -179,6 +181,10 @@ class SqliteHold:
         except sqlite3.Error:
             pass  # closed already; closing is what ends the lock
         self._close()
+
+    def attachments(self) -> Mapping[str, str]:
+        """See base.Hold: none."""
+        return {}
 
     def _close(self) -> None:
         for connection in self._connections:
