@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, TypeVar
 
@@ -50,6 +51,11 @@ class Table:
         if isinstance(value, str) and value:
             return value
         return self._wrong(key, value, "must be a string that is not empty", "")
+
+    def one_of(self, key: str, words: Sequence[str], default: str) -> str:
+        """Take one of some words."""
+        value = self._take(key, default)
+        return str(value) if value in words else self._wrong(key, value, f"must be one of {', '.join(words)}", default)
 
     def path(self, key: str, default: Optional[str] = None) -> Path:
         """Take an absolute path."""

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from quiesce import facts, holds
 from quiesce.errors import AgentError
-from quiesce.model import TargetPlan
+from quiesce.judge import outside_of
+from quiesce.model import Level, OnQuiesceFailure, TargetPlan
 from quiesce.ports import World
 
 
@@ -41,7 +42,7 @@ def hold(
     Once a hold has been asked for, a release follows, whatever was answered and whatever happens in between: a lost
     answer may hide a hold that was granted.
     """
-    if checked is None or not checked.ready:
+    if checked is None or not checked.ready or not _worth_a_stall(plan, checked, journal):
         yield None
         return
     lease_id = world.new_lease_id()
@@ -50,6 +51,19 @@ def hold(
         yield _quiesce(plan, world, journal, checked, lease_id)
     finally:
         _release(world, journal, lease_id)
+
+
+def _worth_a_stall(plan: TargetPlan, checked: holds.CheckAnswer, journal: facts.Journal) -> bool:
+    """Whether the level asked for is within reach; nobody is made to wait for a set that will be turned down.
+
+    A policy that takes a weaker set holds all the same: what it gets is better than without.
+    """
+    if plan.level is not Level.APPLICATION or plan.on_quiesce_failure is OnQuiesceFailure.CRASH_CONSISTENT:
+        return True
+    outside = [words for application in checked.applications for words in outside_of(plan, application)]
+    for words in outside:
+        journal.note(facts.Trouble("coverage", words))
+    return not outside
 
 
 def _quiesce(

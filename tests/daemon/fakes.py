@@ -26,7 +26,9 @@ from quiesced.tally import GUARDIAN_FIRED
 from tests.daemon.fake_machine import FakeDisks, FakeKernel, Journal
 
 
-def config(root: Path, *, expedite: bool = False, by_id_dir: Path = Path("/nowhere")) -> Config:
+def config(
+    root: Path, *, expedite: bool = False, by_id_dir: Path = Path("/nowhere"), only_applications_write: bool = False
+) -> Config:
     """Build a configuration that allows 5 s to acquire and 60 s to hold."""
     return Config(
         listen=Listen("127.0.0.1", 0, root / "certificate.pem", root / "key.pem", None),
@@ -37,6 +39,7 @@ def config(root: Path, *, expedite: bool = False, by_id_dir: Path = Path("/nowhe
         state_dir=root / "state",
         expedite_freeze=expedite,
         applications=(),
+        only_applications_write=only_applications_write,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quiesced.keeper import Keeper
 from quiesced.messages import QuiesceAnswer
+from quiesced.quiescers.base import Quiescer
 from tests.daemon.fakes import FakeInstance, config
 
 
@@ -17,10 +18,12 @@ def start(
     *,
     expedite_path: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
+    only_applications_write: bool = False,
+    applications: Sequence[Quiescer] | None = None,
 ) -> Keeper:
     keeper = Keeper(
-        config(root, expedite=expedite_path is not None),
-        instance.applications,
+        config(root, expedite=expedite_path is not None, only_applications_write=only_applications_write),
+        instance.applications if applications is None else applications,
         clock=clock,
         surveyor=instance.disks,
         ioctls=instance.kernel,

@@ -13,7 +13,7 @@ import pymysql
 from quiesced.quiescers.base import Budget
 from quiesced.quiescers.mysql import MysqlQuiescer
 from quiesced.quiescers.mysql_hold import MysqlHold
-from quiesced.quiescers.mysql_session import Options
+from quiesced.quiescers.mysql_session import LOCK, Options
 from tests.daemon.mariadb import Server, rows, session_id
 from tests.daemon.scenes import SCENE
 from tests.waiting import wait_until
@@ -22,8 +22,10 @@ INSERT = "INSERT INTO shop.orders (item) VALUES ('book')"
 Leftovers = list[dict[str, object]]
 
 
-def options(server: Server, *, user: str = "quiesced", password: str = "a password", long_s: float = 5.0) -> Options:
-    return Options(server.socket, user, password, long_statement_s=long_s, idle_transaction_s=1.0)
+def options(
+    server: Server, *, user: str = "quiesced", password: str = "a password", long_s: float = 5.0, mode: str = LOCK
+) -> Options:
+    return Options(server.socket, user, password, long_statement_s=long_s, idle_transaction_s=1.0, mode=mode)
 
 
 def quiescer(server: Server, **given: Any) -> MysqlQuiescer:
@@ -35,13 +37,13 @@ def budget(acquire_s: float = 2.0, hold_s: float = 10.0) -> Budget:
     return Budget(lambda: max(0.0, ends_s - time.monotonic()), hold_s)
 
 
-def prepare(server: Server, leftovers: Leftovers | None = None, acquire_s: float = 2.0) -> MysqlHold:
-    return quiescer(server).prepare(budget(acquire_s), SCENE, (leftovers if leftovers is not None else []).append)
+def prepare(server: Server, leftovers: Leftovers | None = None, acquire_s: float = 2.0, mode: str = LOCK) -> MysqlHold:
+    return quiescer(server, mode=mode).prepare(budget(acquire_s), SCENE, (leftovers if leftovers is not None else []).append)
 
 
 @contextmanager
-def held(server: Server, hold_s: float = 10.0) -> Iterator[MysqlHold]:
-    hold = prepare(server)
+def held(server: Server, hold_s: float = 10.0, mode: str = LOCK) -> Iterator[MysqlHold]:
+    hold = prepare(server, mode=mode)
     try:
         hold.quiesce(budget(hold_s=hold_s))
         yield hold

@@ -14,7 +14,7 @@ import pytest
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Budget
 from quiesced.quiescers.mysql import MysqlQuiescer
-from quiesced.quiescers.mysql_session import Options
+from quiesced.quiescers.mysql_session import LOCK, Options
 from tests.daemon import mariadb
 from tests.daemon.mariadb import Server, needs_mariadb, rows, session_id
 from tests.daemon.scenes import SCENE
@@ -47,7 +47,8 @@ def server(empty_datadir: Path) -> Iterator[Server]:
 
 
 def quiescer(server: Server, user: str = "root", password: str = "", long_statement_s: float = 30.0) -> MysqlQuiescer:
-    return MysqlQuiescer("orders", Options(server.socket, user, password, long_statement_s, idle_transaction_s=1.0))
+    options = Options(server.socket, user, password, long_statement_s, idle_transaction_s=1.0, mode=LOCK)
+    return MysqlQuiescer("orders", options)
 
 
 def refusals(server: Server, long_statement_s: float = 30.0) -> tuple[tuple[str, str], ...]:

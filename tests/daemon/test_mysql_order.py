@@ -10,6 +10,7 @@ import pytest
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Budget, Watched
 from quiesced.quiescers.mysql_hold import MysqlHold, Parts
+from quiesced.quiescers.mysql_mode import READ_LOCK, Way
 from quiesced.quiescers.mysql_pileup import PileUp
 from quiesced.quiescers.mysql_session import Flavor, Options, Session
 
@@ -93,7 +94,8 @@ def server() -> FakeServer:
 
 def hold_of(server: FakeServer, prior: int = 2) -> MysqlHold:
     flavor = Flavor("10.11-MariaDB", True, (10, 11, 0))
-    parts = Parts(FakeSession(server), FakeSession(server), NobodyWaits(), flavor, server)
+    way = Way("lock", "told to", READ_LOCK)
+    parts = Parts(FakeSession(server), FakeSession(server), NobodyWaits(), flavor, server, way)
     return MysqlHold("orders", Options(None, "quiesced", "", 5, 5), parts, {SETTING.partition("_")[2]: prior})  # type: ignore[arg-type]  # no socket is opened
 
 

@@ -223,6 +223,8 @@ def rig(state_dir: Path, address: str) -> Iterator[Rig]:
         around.callback(wire.close)
         listener = socket.socket(socket.AF_UNIX)
         around.callback(listener.close)
+        # A close alone leaves the name taken for as long as the thread waits in accept(2).
+        around.callback(listener.shutdown, socket.SHUT_RDWR)
         made = Rig(here, wire, f"quiesce-faults-{os.getpid()}-{address}", folder / "fault.json", folder / "gate")
         listener.bind("\0" + made.signal_name)
         listener.listen(16)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from quiesce import facts, holds
 from quiesce.judge import judge
-from quiesce.model import Level
+from quiesce.model import Level, OnQuiesceFailure
 from quiesce.procedure import protect
 from tests.function.fake_instance import HONEST
 from tests.function.fake_world import FakeWorld, plan_for
@@ -36,6 +36,7 @@ def test_each_missing_witness_keeps_the_set_at_filesystem(told: holds.Applicatio
 @pytest.mark.parametrize(
     "told",
     [
+        pytest.param(replace(HONEST, mode="replica"), id="it was held in another way at the end"),
         pytest.param(replace(HONEST, session="4712"), id="another session holds the lock at the end"),
         pytest.param(replace(HONEST, position={"gtid": "0-1-43"}), id="the position moved"),
         pytest.param(replace(HONEST, lock_shown=False), id="the lock is gone at the end"),
@@ -51,9 +52,49 @@ def test_what_changed_during_the_hold_keeps_the_set_at_filesystem(told: holds.Ap
 def test_a_path_outside_the_set_is_named() -> None:
     here = FakeWorld()
     here.instance.written_disks = ("disk-a", "disk-of-the-binlog")
-    verdict = protect(plan_for(), here.world).verdict
+    verdict = protect(plan_for(on_quiesce_failure=OnQuiesceFailure.CRASH_CONSISTENT), here.world).verdict
     assert verdict.level is Level.FILESYSTEM
     assert any("not on a disk of this set" in said for said in verdict.reasons)
+
+
+def test_nobody_is_made_to_wait_for_a_set_that_a_path_outside_of_it_would_turn_down() -> None:
+    here = FakeWorld()
+    here.instance.written_disks = ("disk-a", "disk-of-the-binlog")
+    verdict = protect(plan_for(), here.world).verdict
+    assert (verdict.level, here.cloud.cuts, here.instance.epoch) == (Level.NONE, [], 0)
+    assert any("orders writes /d (data), which is not on a disk of this set" in said for said in verdict.reasons)
+
+
+def test_what_a_restore_does_without_may_lie_elsewhere() -> None:
+    here = FakeWorld()
+    here.instance.written_disks, here.instance.scratch_disks = ("disk-a", "disk-s"), ("disk-s",)
+    assert protect(plan_for(), here.world).verdict.level is Level.APPLICATION
+
+
+@pytest.mark.parametrize(
+    ("disks", "told", "level"),
+    [
+        pytest.param(("disk-a",), HONEST, Level.APPLICATION, id="one disk, every writer locked"),
+        pytest.param(("disk-a", "disk-b"), HONEST, Level.UNKNOWN, id="several disks are not cut at one moment"),
+        pytest.param(("disk-a",), replace(HONEST, held_by="freeze"), Level.CRASH, id="only a freeze would have stopped it"),
+        pytest.param(("disk-a",), replace(HONEST, held_by="word"), Level.CRASH, id="it only said so"),
+        pytest.param(("disk-a",), replace(HONEST, lock_shown=False), Level.CRASH, id="its lock was not shown"),
+    ],
+)
+def test_without_a_freeze_everything_hangs_on_the_locks(
+    disks: tuple[str, ...], told: holds.ApplicationWitness, level: Level
+) -> None:
+    here = FakeWorld(disks)
+    here.instance.told, here.instance.frozen, here.instance.freeze = told, False, "none"
+    assert protect(plan_for(*disks), here.world).verdict.level is level
+
+
+def test_an_application_that_shows_nothing_is_worth_the_freeze() -> None:
+    here = FakeWorld()
+    here.instance.told = replace(HONEST, held_by="word", lock_shown=False, durable=False, position={}, session="")
+    verdict = protect(plan_for(), here.world).verdict
+    assert verdict.level is Level.FILESYSTEM
+    assert any("showed nothing" in said for said in verdict.reasons)
 
 
 def test_an_instance_without_applications_is_filesystem_consistent_at_most() -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Callable, Optional
 
 from quiesced.errors import Refused
 from quiesced.messages import Refusal
-from quiesced.quiescers import mysql_redo
+from quiesced.quiescers import mysql_redo, mysql_replica
 from quiesced.quiescers.base import Budget, Report, Scene
 from quiesced.quiescers.mysql_guard import guard, missing_grants
 from quiesced.quiescers.mysql_hold import ENGINE, MysqlHold, Parts
 from quiesced.quiescers.mysql_lock import choose_view, fail_at_once
-from quiesced.quiescers.mysql_paths import written_paths
+from quiesced.quiescers.mysql_mode import Way, choose
+from quiesced.quiescers.mysql_paths import Paths, scratch_paths, written_paths
 from quiesced.quiescers.mysql_pileup import PileUp
 from quiesced.quiescers.mysql_session import (
+    AUTO,
     LOST,
+    REPLICA,
     STATEMENT_TIMEOUT_S,
     Flavor,
     Options,
@@ -24,6 +28,7 @@ from quiesced.quiescers.mysql_session import (
     answering,
     connect,
 )
+from quiesced.quiescers.mysql_undo import SETTING, STOPPED, put_back
 
 HEAL_TIMEOUT_S = 10.0
 _HEAL_PAUSE_S = 0.5
@@ -54,47 +59,73 @@ class MysqlQuiescer:
         control = connect(self._options, self.name)
         try:
             with answering(self.name):
-                return self._look(control, control.flavor())
+                return self._look(control, control.flavor(), scene)
         finally:
             control.close()
 
-    def _look(self, control: Session, flavor: Flavor) -> Report:
-        lacking = missing_grants(control, flavor, self.name, mysql_redo.setting(control))
+    def _look(self, control: Session, flavor: Flavor, scene: Scene) -> Report:
+        lacking = self._lacking(control, flavor, mysql_redo.setting(control))
         if lacking:  # without PROCESS, neither paths nor obstacles are all to be seen
             return Report(flavor.text, (), (lacking,))
         paths, incomplete = written_paths(control, self.name)
-        return Report(flavor.text, paths, (*incomplete, *self._obstacles(control, flavor)))
+        scratch = scratch_paths(control)
+        try:
+            way = self._way(control, flavor, paths, scene)
+        except Refused as error:
+            return Report(flavor.text, paths, (*incomplete, Refusal(error.code, str(error))), scratch)
+        refusals = (*incomplete, *self._obstacles(control, flavor, way))
+        return Report(flavor.text, paths, refusals, scratch, way.mode, way.reason)
 
-    def _obstacles(self, control: Session, flavor: Flavor) -> tuple[Refusal, ...]:
+    def _lacking(self, control: Session, flavor: Flavor, flush_log: int) -> Optional[Refusal]:
+        running = any(channel.sql_running for channel in mysql_replica.channels(control, flavor))
+        stops = running and self._options.mode in (AUTO, REPLICA)
+        return missing_grants(control, flavor, self.name, flush_log, stops_replication=stops)
+
+    def _way(self, control: Session, flavor: Flavor, paths: Paths, scene: Scene) -> Way:
+        """Choose how to hold. Raises Refused, with this application's name in it."""
+        found = mysql_replica.channels(control, flavor)
+        datadir = Path(str(control.value("SELECT @@GLOBAL.datadir")))
+        try:
+            return choose(self._options.mode, flavor, found, datadir, paths, scene)
+        except Refused as error:
+            raise Refused(error.code, f"{self.name}: {error}") from error
+
+    def _obstacles(self, control: Session, flavor: Flavor, way: Way) -> tuple[Refusal, ...]:
         fail_at_once(control, flavor)
-        return guard(control, flavor, self._options, self.name)
+        waits = way.locking.waits_for_statements
+        return guard(control, flavor, self._options, self.name, waits_for_statements=waits)
 
     def prepare(self, budget: Budget, scene: Scene, register: Callable[[dict[str, object]], None]) -> MysqlHold:
         """Guard, connect, set innodb_flush_log_at_trx_commit to 1 and bring the redo log to disk once."""
-        hold = self._guarded(budget)
+        hold = self._guarded(budget, scene)
         try:
             register(hold.leftover)
             with answering(self.name):
                 self._flush(hold, budget)
+                parts = hold.parts
+                mysql_replica.stop(parts.control, parts.flavor, [channel.name for channel in parts.way.channels])
         except BaseException:  # whatever it is goes on, and no session stays behind
             hold.release()
             raise
         return hold
 
-    def _guarded(self, budget: Budget) -> MysqlHold:
+    def _guarded(self, budget: Budget, scene: Scene) -> MysqlHold:
         """Connect both sessions, unless something stands in the way of a lock."""
         control = connect(self._options, self.name)
         try:
             with answering(self.name):
-                return self._connected(control, control.flavor(), budget)
+                return self._connected(control, control.flavor(), budget, scene)
         except BaseException:  # whatever it is goes on, and no session stays behind
             control.close()
             raise
 
-    def _connected(self, control: Session, flavor: Flavor, budget: Budget) -> MysqlHold:
+    def _connected(self, control: Session, flavor: Flavor, budget: Budget, scene: Scene) -> MysqlHold:
         prior = mysql_redo.setting(control)
-        lacking = missing_grants(control, flavor, self.name, prior)
-        for refusal in (lacking,) if lacking else self._obstacles(control, flavor):
+        lacking = self._lacking(control, flavor, prior)
+        for refusal in (lacking,) if lacking else ():
+            raise Refused(refusal.code, refusal.message)
+        way = self._way(control, flavor, written_paths(control, self.name)[0], scene)
+        for refusal in self._obstacles(control, flavor, way):
             raise Refused(refusal.code, refusal.message)
         # Its reads wait for the lock: as long as the watchdog allows, and a bit longer.
         lock = connect(self._options, self.name, read_timeout_s=budget.acquire_left_s() + STATEMENT_TIMEOUT_S)
@@ -106,9 +137,11 @@ class MysqlQuiescer:
         leftover: dict[str, object] = {
             "server": control.server_process(),
             "sessions": [lock.id, control.id, pile_up.session_id],
-            "flush_log_at_trx_commit": prior,
+            SETTING: prior,
+            STOPPED: [channel.name for channel in way.channels],
         }
-        return MysqlHold(self.name, self._options, Parts(lock, control, pile_up, flavor, choose_view(flavor)), leftover)
+        parts = Parts(lock, control, pile_up, flavor, choose_view(flavor), way)
+        return MysqlHold(self.name, self._options, parts, leftover)
 
     def _pile_up(self, own_ids: tuple[int, ...]) -> PileUp:
         pile_up = PileUp(self._options)
@@ -123,7 +156,7 @@ class MysqlQuiescer:
 
     def _flush(self, hold: MysqlHold, budget: Budget) -> None:
         control, flavor = hold.parts.control, hold.parts.flavor
-        if hold.leftover["flush_log_at_trx_commit"] != 1:
+        if hold.leftover[SETTING] != 1:
             # Before the lock, because after it the setting no longer reaches what was committed.
             control.run(f"SET GLOBAL {mysql_redo.SETTING} = 1")
         ends_s = self._monotonic() + budget.acquire_left_s()
@@ -141,8 +174,7 @@ class MysqlQuiescer:
             if control.server_process() != leftover.get("server"):
                 return  # a restarted server has neither the sessions nor the setting
             self._end_sessions(control, leftover)
-            prior = leftover.get("flush_log_at_trx_commit")
-            mysql_redo.restore(control, prior if isinstance(prior, int) else None)
+            put_back(control, leftover)
         except LOST as error:
             log.error("an application could not be healed", extra={"application": self.name, "reason": str(error)})
         finally:

@@ -5,6 +5,7 @@ Killing the lock request later does not undo the stall (facts: MySQL manual, FLU
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -74,19 +75,28 @@ def processes(control: Session, query: str = _PROCESSES) -> tuple[Process, ...]:
     return tuple(process for process in listed if process.id != control.id)
 
 
-def guard(control: Session, flavor: Flavor, options: Options, name: str) -> tuple[Refusal, ...]:
-    """Say what stands in the way of a lock, in words that name it. Raises what LOST names."""
-    found = [f"{words}; wait for it or end it, then run again" for words in _in_the_way(control, options)]
+def guard(
+    control: Session, flavor: Flavor, options: Options, name: str, *, waits_for_statements: bool
+) -> tuple[Refusal, ...]:
+    """Say what stands in the way of a lock, in words that name it. Raises what LOST names.
+
+    A lock that waits for commits only passes by long statements and idle transactions.
+    """
+    standing = list(_in_the_way(control, options, waits_for_statements))
+    found = [f"{words}; wait for it or end it, then run again" for words in standing]
     lock = _foreign_lock(control, flavor)
     if lock:
         found.append(lock)
     return tuple(Refusal("blocked", f"{name}: {words}") for words in found[:MAX_SHOWN])
 
 
-def _in_the_way(control: Session, options: Options) -> Iterator[str]:
+def _in_the_way(control: Session, options: Options, waits_for_statements: bool) -> Iterator[str]:
+    long_s = options.long_statement_s if waits_for_statements else math.inf
     for process in processes(control):
-        if process.running and _stands(process, options.long_statement_s):
+        if process.running and _stands(process, long_s):
             yield str(process)
+    if not waits_for_statements:
+        return
     for process in processes(control, _TRANSACTIONS):
         if process.elapsed_s >= options.idle_transaction_s:
             who = f"session {process.id} ({process.user}@{process.host})"
@@ -135,14 +145,21 @@ _SETTING_MARIADB: _Need = (frozenset({"SUPER"}), "SUPER")
 _SETTING_MYSQL: _Need = (frozenset({"SYSTEM_VARIABLES_ADMIN", "SUPER"}), "SYSTEM_VARIABLES_ADMIN")
 
 
-def missing_grants(control: Session, flavor: Flavor, name: str, flush_log: int) -> Optional[Refusal]:
+_REPLICA_MARIADB: _Need = (frozenset({"REPLICATION SLAVE ADMIN", "SUPER"}), "REPLICATION SLAVE ADMIN")
+_REPLICA_MYSQL: _Need = (frozenset({"REPLICATION_SLAVE_ADMIN", "SUPER"}), "REPLICATION_SLAVE_ADMIN")
+
+
+def missing_grants(
+    control: Session, flavor: Flavor, name: str, flush_log: int, *, stops_replication: bool
+) -> Optional[Refusal]:
     """Name the GRANT that a hold needs and this user lacks. ``flush_log`` other than 1 has to be changed for a while.
 
     Roles are not seen here: grant to the user itself. Raises what LOST names.
     """
     user, _, host = str(control.value("SELECT CURRENT_USER()")).rpartition("@")
     held = {str(row[0]).upper() for row in control.rows(_GRANTS, f"'{user}'@'{host}'")}
-    lacking = [word for accepted, word in _needs(flavor, flush_log) if not accepted & held]
+    needs = [*_needs(flavor, flush_log), *_replica_needs(flavor, stops_replication)]
+    lacking = [word for accepted, word in needs if not accepted & held]
     if lacking:
         grant = f"GRANT {', '.join(lacking)} ON *.* TO '{user}'@'{host}'"
         why = f" (innodb_flush_log_at_trx_commit is {flush_log} and has to be 1 during a hold)" if flush_log != 1 else ""
@@ -161,3 +178,8 @@ def _needs(flavor: Flavor, flush_log: int) -> Iterator[_Need]:
     yield _POSITION_MARIADB if flavor.mariadb else _POSITION_MYSQL
     if flush_log != 1:
         yield _SETTING_MARIADB if flavor.mariadb else _SETTING_MYSQL
+
+
+def _replica_needs(flavor: Flavor, stops_replication: bool) -> Iterator[_Need]:
+    if stops_replication:
+        yield _REPLICA_MARIADB if flavor.mariadb else _REPLICA_MYSQL

@@ -1,4 +1,4 @@
-"""One hold of a MySQL or MariaDB server: FLUSH TABLES WITH READ LOCK, and proof that it holds."""
+"""One hold of a MySQL or MariaDB server: a lock that stops every commit, and proof that it holds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Callable, Optional
 
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness
-from quiesced.quiescers import mysql_redo
+from quiesced.quiescers import mysql_redo, mysql_replica
 from quiesced.quiescers.base import Budget, HeldBy, Watched
 from quiesced.quiescers.mysql_guard import who_stands_in_the_way
 from quiesced.quiescers.mysql_lock import LockView
+from quiesced.quiescers.mysql_mode import Way
 from quiesced.quiescers.mysql_pileup import PileUp
 from quiesced.quiescers.mysql_session import LOST, Flavor, Options, Session, unreachable
+from quiesced.quiescers.mysql_undo import undo
 
 ENGINE = "mysql"
 _POLL_S = 0.010
@@ -35,6 +37,7 @@ class Parts:
     pile_up: PileUp
     flavor: Flavor
     view: LockView
+    way: Way
 
 
 class MysqlHold:
@@ -78,12 +81,13 @@ class MysqlHold:
         pile_up = self.parts.pile_up
         with _Watchdog(lambda: 0.0 if pile_up.too_many else budget.acquire_left_s(), self._kill_lock_session) as watchdog:
             try:
-                lock.run("FLUSH TABLES WITH READ LOCK")
+                for statement in self.parts.way.locking.take:
+                    lock.run(statement)
             except LOST:
                 if not watchdog.expired:
                     raise
         if watchdog.expired:
-            code, why = "acquire_timeout", "the read lock was not granted in time"
+            code, why = "acquire_timeout", "the lock was not granted in time"
             if pile_up.too_many:
                 code, why = "writers_piled_up", pile_up.too_many
             raise Refused(code, f"{why}; {self._in_the_way}")
@@ -119,6 +123,9 @@ class MysqlHold:
             position=self._position() if shown else {},
             durable=self._redo is not None,
             durable_evidence=str(self._redo or "the redo log was not seen on disk"),
+            held_by=self.held_by.value,
+            mode=self.parts.way.mode,
+            mode_reason=self.parts.way.reason,
         )
 
     def _look_at_lock(self) -> tuple[bool, str]:
@@ -131,7 +138,10 @@ class MysqlHold:
 
     def _position(self) -> dict[str, str]:
         try:
-            return position(self.parts.control, self.parts.flavor)
+            found = position(self.parts.control, self.parts.flavor)
+            if self.parts.way.channels:
+                found.update(applied(self.parts.control, self.parts.flavor))
+            return found
         except LOST:
             return {}
 
@@ -148,13 +158,13 @@ class MysqlHold:
         if self._released:
             return
         try:
-            self.parts.lock.run("UNLOCK TABLES")
+            self.parts.lock.run(self.parts.way.locking.give)
         except LOST as error:
             log.warning("the lock session was gone", extra={"application": self.name, "reason": str(error)})
-        # Closing frees a lock, too, that UNLOCK TABLES did not reach.
+        # Closing frees a lock, too, that the statement did not reach.
         self.parts.lock.close()
         self.parts.pile_up.stop()
-        undo_setting(self._options, self.parts.control, self.leftover, self.name)
+        undo(self._options, self.parts.control, self.leftover, self.name)
         self.parts.control.close()
         self._released = True  # last: one that broke off is asked for again, and every part of it may be done twice
 
@@ -200,28 +210,12 @@ def position(control: Session, flavor: Flavor) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
+def applied(control: Session, flavor: Flavor) -> dict[str, str]:
+    """Read how far each channel has applied what it replicates, as ``applied`` or ``applied <channel>``."""
+    found = mysql_replica.channels(control, flavor)
+    return {" ".join(filter(None, ("applied", channel.name))): channel.position for channel in found}
+
+
 def _gtid(control: Session, flavor: Flavor) -> str:
     variable = "@@GLOBAL.gtid_binlog_pos" if flavor.mariadb else "@@GLOBAL.gtid_executed"
     return str(control.value(f"SELECT {variable}")).replace("\n", "")
-
-
-def undo_setting(options: Options, control: Session, leftover: dict[str, object], name: str) -> None:
-    """Restore innodb_flush_log_at_trx_commit over this session, or over a new one when it is gone. Never raises."""
-    prior = leftover.get("flush_log_at_trx_commit")
-    if not isinstance(prior, int) or prior == 1:
-        return
-    try:
-        mysql_redo.restore(control, prior)
-        return
-    except LOST as error:
-        log.warning("the control session was gone", extra={"application": name, "reason": str(error)})
-    again: Optional[Session] = None
-    try:
-        again = Session(options)
-        mysql_redo.restore(again, prior)
-    except LOST as error:
-        facts = {"application": name, "setting": mysql_redo.SETTING, "value": prior, "reason": str(error)}
-        log.error("a setting could not be restored; restore it by hand", extra=facts)
-    finally:
-        if again:
-            again.close()

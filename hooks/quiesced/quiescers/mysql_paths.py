@@ -26,6 +26,10 @@ _TABLESPACES = (
     "SELECT path FROM information_schema.innodb_datafiles WHERE path LIKE '/%'",  # MySQL
 )
 
+_SCRATCH = ("tmpdir", "innodb_tmpdir", "slave_load_tmpdir", "replica_load_tmpdir")
+_OTHER_ENGINES = {".MYD": "MyISAM", ".MAD": "Aria", ".ARZ": "Archive", ".CSV": "CSV", ".MRG": "Merge"}
+_SYSTEM = ("mysql", "sys", "performance_schema")
+
 Paths = tuple[tuple[str, str], ...]
 
 
@@ -40,6 +44,27 @@ def written_paths(control: Session, name: str) -> tuple[Paths, tuple[Refusal, ..
     except OSError as error:
         refusals = (Refusal("application_unreachable", f"{name}: cannot search the datadir for links: {error}"),)
     return _outside_of(datadir, found), refusals
+
+
+def scratch_paths(control: Session) -> Paths:
+    """Return (role, absolute path) pairs of what a restore does without. Raises what LOST names."""
+    variables = control.named("SHOW GLOBAL VARIABLES LIKE '%tmpdir'")
+    listed = ((role, part) for role in _SCRATCH for part in variables.get(role, "").split(":"))
+    return tuple((role, part) for role, part in listed if part.startswith("/"))
+
+
+def other_engines(datadir: Path) -> str:
+    """Name a table's file of an engine other than InnoDB, outside the server's own databases; empty when there is none.
+
+    Asked of the files, because information_schema lists only tables that this user has a privilege on. Raises OSError.
+    """
+    for directory in _databases(datadir):
+        if directory.name not in _SYSTEM:
+            with os.scandir(directory) as entries:
+                found = next((e.name for e in entries if Path(e.name).suffix in _OTHER_ENGINES), "")
+            if found:
+                return f"{directory.name}/{found} ({_OTHER_ENGINES[Path(found).suffix]})"
+    return ""
 
 
 def _configured(variables: dict[str, str], datadir: Path) -> Iterator[tuple[str, Path]]:

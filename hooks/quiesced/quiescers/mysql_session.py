@@ -27,6 +27,9 @@ LOST = (MySQLError, OSError)
 
 Row = tuple[Any, ...]
 
+AUTO, LOCK, BACKUP_LOCK, REPLICA = MODES = ("auto", "lock", "backup_lock", "replica")
+"""How a server may be held (quiescers/mysql_mode)."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -41,6 +44,7 @@ class Options:
     """More writers than this waiting behind the lock end a hold; None sets no number."""
     max_connections_used: float = 0.8
     """Share of the server's max_connections; more in use than this end a hold, or keep it from beginning."""
+    mode: str = AUTO
 
 
 def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[str, ...]]:
@@ -55,6 +59,7 @@ def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[
         idle_transaction_s=table.seconds("idle_transaction_s", 5.0),
         max_stalled_writers=table.optional_whole("max_stalled_writers", 1, 1_000_000),
         max_connections_used=table.share("max_connections_used", 0.8),
+        mode=table.one_of("mode", MODES, AUTO),
     )
     table.close()
     return options, tuple(problems)
@@ -114,6 +119,13 @@ class Session:
         with self._connection.cursor() as cursor:
             cursor.execute(statement, values or None)
             return tuple(cursor.fetchall())
+
+    def columns(self, statement: str) -> tuple[dict[str, str], ...]:
+        """Run a statement and return each row by the names of its columns."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+            names = [str(column[0]) for column in cursor.description or ()]
+            return tuple({name: str(value) for name, value in zip(names, row)} for row in cursor.fetchall())
 
     def value(self, statement: str, *values: object) -> Any:
         """Return the first column of the first row; None when there is no row."""
