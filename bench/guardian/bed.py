@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quiesce_lab.blocks import LoopBlocks
+from quiesce_lab.engines.mariadb import MariaDB, Options, Session
 from quiesce_lab.instances import Instance
 from quiesce_lab.machine import Machine
-from quiesce_lab.mariadb import MariaDB, Options, Session
 from quiesce_lab.pool import Pool
 
 INSTANCE = "ins-guardian"

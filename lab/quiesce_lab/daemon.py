@@ -66,8 +66,8 @@ class Daemon:
             return False
 
 
-def install(host: Host, shared: Secrets) -> Daemon:
-    """Write configuration, key and certificate for the host's database; does not start anything."""
+def install(host: Host, shared: Secrets, settings: str = "") -> Daemon:
+    """Write configuration, key and certificate for the host's applications; does not start anything."""
     etc = host.site.machine.directory("instances", host.instance.instance_id, "etc")
     key = etc / "hook.key"
     key.touch(mode=0o600)
@@ -79,6 +79,7 @@ def install(host: Host, shared: Secrets) -> Daemon:
     config.write_text(
         f"""disk_by_id_dir = "{host.instance.by_id_dir}"
 state_dir = "{state}"
+{settings}
 
 [listen]
 host = "{host.address}"
@@ -93,11 +94,7 @@ private_key = "{private_key}"
 acquire_limit_s = 10
 hold_limit_s = 60
 
-[[application]]
-name = "orders"
-engine = "mysql"
-socket = "{host.database.socket}"
-user = "root"
 """
+        + "\n".join(application.daemon_table() for application in host.applications)
     )
     return Daemon(host, config, host.instance.log_dir / "quiesced.log")

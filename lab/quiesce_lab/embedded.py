@@ -10,12 +10,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from quiesce_lab import restore, rivals, verifier
+from quiesce_lab import rivals, verifier
 from quiesce_lab.daemon import HOOKS
+from quiesce_lab.engines.sqlite_restore import read_sqlite
 from quiesce_lab.errors import LabError
 from quiesce_lab.host import RESTORE_INSTANCE, calls_of
 from quiesce_lab.instances import Instance
@@ -70,7 +72,7 @@ def _bring_up(machine: Machine, site: Site) -> tuple[Path, Load]:
 
 
 def _bare(site: Site, name: str) -> str:
-    return rivals.without_quiescing(site.console, Path(), [DISK], name)[0]
+    return rivals.without_quiescing(site.console, nullcontext, [DISK], name)[0]
 
 
 def _held(site: Site, database: Path, name: str) -> str:
@@ -102,7 +104,7 @@ def _trial(site: Site, load: Load, take: Take, name: str) -> Verdict:
     load.wait_until_acked(load.acked() + 20)
     here = Instance(site.machine, RESTORE_INSTANCE, in_memory_run=False)
     disk_id, place = recover_disk(site, snapshot_id, here, f"/{name}")
-    restored = restore.read_sqlite(place / DATABASE)
+    restored = read_sqlite(place / DATABASE)
     here.unmount(f"/{name}")
     site.blocks.detach(disk_id)
     site.blocks.delete(disk_id)

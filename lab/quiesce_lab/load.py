@@ -14,21 +14,31 @@ from quiesce_lab.machine import Machine
 from quiesce_lab.processes import Command, Process, python_env
 
 STOP_LIMIT_S = 30.0
-MARIADB = "quiesce_lab.load_worker"
-SQLITE = "quiesce_lab.sqlite_app"
+MARIADB = "quiesce_lab.engines.mariadb_load"
+SQLITE = "quiesce_lab.engines.sqlite_load"
 
 
 class Load:
     """Writers in a process of their own, against a server's socket or a SQLite database. Methods raise LabError."""
 
-    def __init__(self, machine: Machine, module: str, target: Path, ledger_path: Path, *, writers: int = 4) -> None:
-        """``module`` is MARIADB or SQLITE. ``ledger_path`` lies on no disk that is snapshotted."""
+    def __init__(
+        self,
+        machine: Machine,
+        module: str,
+        target: Path,
+        ledger_path: Path,
+        *,
+        writers: int = 4,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        """``module`` is that of an engine's writers, ``options`` its own. The ledger lies on no disk that is snapshotted."""
         self._machine = machine
         self._module = module
         self._target = target
         self._path = ledger_path
         self._log = ledger_path.with_suffix(".log")
         self._writers = writers
+        self._options = options
         self._reader = LedgerReader(ledger_path)
         self._process: Process | None = None
 
@@ -81,7 +91,7 @@ class Load:
 
     def _argv(self, rate: float) -> list[str]:
         options = ["--writers", str(self._writers), "--rate", str(rate)]
-        return [sys.executable, "-m", self._module, str(self._target), str(self._path), *options]
+        return [sys.executable, "-m", self._module, str(self._target), str(self._path), *options, *self._options]
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-500:].strip() if self._log.exists() else "it was never started"

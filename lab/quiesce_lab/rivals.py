@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pymysql
 from tencentcloud.common.common_client import CommonClient
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.profile.client_profile import ClientProfile
@@ -47,37 +47,35 @@ class Console:
         return CommonClient(service, version, credential, self.region, self.profile)
 
 
-Rival = Callable[[Console, Path, Sequence[str], str], list[str]]
-"""Takes the console, the database's socket, the disks and a name; returns the snapshot ids, one a disk."""
+Hold = Callable[[], AbstractContextManager[None]]
+"""Holds the applications as their manuals have people do it by hand."""
+Rival = Callable[[Console, Hold, Sequence[str], str], list[str]]
+"""Takes the console, the hold by hand, the disks and a name; returns the snapshot ids, one a disk."""
 
 
-def without_quiescing(console: Console, _socket: Path, disks: Sequence[str], name: str) -> list[str]:
+def without_quiescing(console: Console, _hold: Hold, disks: Sequence[str], name: str) -> list[str]:
     """Call CreateSnapshot and nothing else."""
     return [_create(console.cbs, disk, name) for disk in disks]
 
 
-def documented_by_hand(console: Console, socket: Path, disks: Sequence[str], name: str) -> list[str]:
-    """The procedure that Tencent documents, typed by hand: FTWRL, sync, create the snapshots, UNLOCK TABLES.
+def documented_by_hand(console: Console, hold: Hold, disks: Sequence[str], name: str) -> list[str]:
+    """The procedure that Tencent documents, typed by hand: the application's own hold, sync, create the snapshots, let go.
 
-    Source: the CBS user guide's page on creating snapshots. The client is connected before the lock, as a person's is.
+    Source: the CBS user guide's page on creating snapshots, which has FLUSH TABLES WITH READ LOCK for MySQL.
     """
     cbs = console.cbs
-    with _session(socket) as session, session.cursor() as cursor:
-        cursor.execute("FLUSH TABLES WITH READ LOCK")
+    with hold():
         subprocess.run(["sync"], check=True)
-        ids = [_create(cbs, disk, name) for disk in disks]
-        cursor.execute("UNLOCK TABLES")
-    return ids
+        return [_create(cbs, disk, name) for disk in disks]
 
 
-def common_script(console: Console, socket: Path, disks: Sequence[str], name: str) -> list[str]:
-    """What scripts of this kind do: no guard, FTWRL, sync, one disk after the other, each tagged inside the lock.
+def common_script(console: Console, hold: Hold, disks: Sequence[str], name: str) -> list[str]:
+    """What scripts of this kind do: no guard, the lock, sync, one disk after the other, each tagged inside the lock.
 
     Source: the order of calls in ec2-consistent-snapshot, which tags within the lock's window, carried over to CBS.
     """
     cbs, tag = console.cbs, console.tag
-    with _session(socket) as session, session.cursor() as cursor:
-        cursor.execute("FLUSH TABLES WITH READ LOCK")
+    with hold():
         subprocess.run(["sync"], check=True)
         ids = []
         for disk in disks:
@@ -85,12 +83,7 @@ def common_script(console: Console, socket: Path, disks: Sequence[str], name: st
             resource = f"qcs::cvm:{console.region}:uin/:snapshot/{ids[-1]}"
             tags = [{"TagKey": "backup", "TagValue": name}]
             tag.call_json("ModifyResourceTags", {"Resource": resource, "ReplaceTags": tags})
-        cursor.execute("UNLOCK TABLES")
     return ids
-
-
-def _session(socket: Path) -> pymysql.Connection[pymysql.cursors.Cursor]:
-    return pymysql.connect(unix_socket=str(socket), user="root", autocommit=True)
 
 
 def _create(cbs: CommonClient, disk: str, name: str) -> str:

@@ -15,7 +15,8 @@ from quiesce_lab import daemon, deployment
 from quiesce_lab.daemon import Daemon
 from quiesce_lab.deployment import Secrets
 from quiesce_lab.errors import LabError
-from quiesce_lab.host import RESTORE_INSTANCE, Host, add_host
+from quiesce_lab.host import RESTORE_INSTANCE, Host, Layout, add_host
+from quiesce_lab.layouts import mariadb_on
 from quiesce_lab.machine import Machine
 from quiesce_lab.scf import Function
 from quiesce_lab.site import Site
@@ -64,25 +65,30 @@ class Stage:
 def stage(
     state_dir: Path,
     *,
+    layout: Layout | None = None,
     disks: int = 1,
     fs: str = "ext4",
+    daemon_settings: str = "",
     address: str = ADDRESS,
     variables: Mapping[str, str] | None = None,
     policy: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
     """Bring everything up, with the writers not yet started; everything is gone afterwards.
 
+    Without a ``layout`` the host has MariaDB on ``disks`` disks. ``daemon_settings`` are TOML lines of the daemon's own.
+
     ``variables`` are added to the function's own, ``policy`` holds TOML values for its one policy.
     """
     with Machine(state_dir) as machine, Site(machine) as site:
         site.cloud.settings.snapshot_seconds = SNAPSHOT_SECONDS
         site.cloud.world.add_instance(RESTORE_INSTANCE, RESTORE_ADDRESS)
-        host = add_host(site, INSTANCE, address, disks=disks, fs=fs)
+        host = add_host(site, INSTANCE, address, layout or mariadb_on(disks, fs))
         shared = Secrets()
-        hook = daemon.install(host, shared)
+        hook = daemon.install(host, shared, daemon_settings)
         hook.start()
         function = deployment.deploy(
             machine, site, shared, deployment.policy_text(INSTANCE, **(policy or {})), variables or {}
         )
         yield Stage(site, host, hook, function, shared)
-        host.load.stop()
+        for load in host.loads:
+            load.stop()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from quiesce_lab import verifier
 from quiesce_lab.errors import LabError
 from quiesce_lab.host import Host
 from quiesce_lab.rivals import Rival
@@ -31,24 +32,31 @@ class Taken:
 
 @dataclass(frozen=True)
 class Trial:
-    """What was taken, what the verifier found, and the longest wait of a writer in seconds."""
+    """What was taken, what the verifier found of each application, and the longest wait of a writer in seconds."""
 
     taken: Taken
-    verdict: Verdict
+    verdicts: Mapping[str, Verdict]
     longest_gap_s: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """All of it together."""
+        return verifier.together(self.verdicts)
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for machine-readable results."""
         said = dict(self.taken.said)
         counts = dataclasses.asdict(self.verdict)
-        return {**said, **counts, "snapshot_ids": sorted(self.taken.snapshots.values())}
+        each = {name: dataclasses.asdict(verdict) for name, verdict in self.verdicts.items()}
+        by_application = {"applications": each} if len(each) > 1 else {}
+        return {**said, **counts, **by_application, "snapshot_ids": sorted(self.taken.snapshots.values())}
 
 
 def by_rival(host: Host, rival: Rival) -> Take:
     """Take a set by another procedure."""
 
     def take(name: str) -> Taken:
-        ids = rival(host.site.console, host.database.socket, host.disk_ids, name)
+        ids = rival(host.site.console, host.held_by_hand, host.disk_ids, name)
         return Taken(dict(zip(host.disk_ids, ids, strict=True)))
 
     return take
@@ -66,12 +74,16 @@ def by_function(fire: Callable[[], Mapping[str, Any]]) -> Take:
         if not certificate["snapshots"]:
             raise LabError(f"the function took no snapshot: {certificate['reasons']}")
         held_s = certificate["held_s"]
+        witness = certificate["witness_began"] or {"applications": []}
         positions = [position.get("gtid", "") for position in certificate["positions"].values()]
         said = {
             "level": certificate["level"],
             "reasons": list(certificate["reasons"]),
             "hold_ms": None if held_s is None else round(held_s * 1000, 1),
             "gtid": positions[0] if positions else "",
+            "positions": certificate["positions"],
+            "modes": {seen["name"]: seen["mode"] for seen in witness["applications"]},
+            "freeze": witness.get("freeze", "none"),
         }
         return Taken(certificate["snapshots"], said)
 
@@ -84,8 +96,7 @@ _numbers = itertools.count(1)
 def run_trial(host: Host, take: Take) -> Trial:
     """Let the writers write, take the set, let them write on, and judge what a restore of it has."""
     taken, gap_s = measure(host, take)
-    verdict = host.verify(taken.snapshots)
-    return Trial(taken, verdict, gap_s)
+    return Trial(taken, host.verify_each(taken.snapshots), gap_s)
 
 
 def run_until_lost(host: Host, take: Take, attempts: int) -> tuple[Trial, int]:
@@ -102,12 +113,19 @@ def run_until_lost(host: Host, take: Take, attempts: int) -> tuple[Trial, int]:
 
 def measure(host: Host, take: Take) -> tuple[Taken, float]:
     """Take a set and return it with the longest time that any one writer went without a commit around it, in seconds."""
-    host.load.wait_until_acked(host.load.acked() + WARM_UP)
+    _wait_for_more(host, WARM_UP)
     since = time.monotonic()
     taken = take(f"lab-trial-{next(_numbers)}")
     until = time.monotonic()
-    host.load.wait_until_acked(host.load.acked() + 8 * 4)
-    return taken, host.load.longest_gap_s(since, until)
+    _wait_for_more(host, 8 * 4)
+    return taken, max(load.longest_gap_s(since, until) for load in host.loads)
+
+
+def _wait_for_more(host: Host, count: int) -> None:
+    """Wait until every application's writers have had that many more writes acknowledged."""
+    wanted = [(load, load.acked() + count) for load in host.loads]
+    for load, acked in wanted:
+        load.wait_until_acked(acked)
 
 
 def report_of(result: object) -> Mapping[str, Any]:

@@ -9,12 +9,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from quiesce_lab.ledger import Write, payload
 
 Key = tuple[int, int]
 """Writer and sequence number."""
 _SHOWN = 5
+_COUNTS = (
+    "acknowledged",
+    "rows",
+    "lost",
+    "from_after_the_hold",
+    "gaps",
+    "committed_during_the_call",
+    "unaccounted",
+    "altered",
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,8 @@ class Restored:
     rows: Mapping[Key, bytes] = dataclasses.field(default_factory=dict)
     damage: tuple[str, ...] = ()
     error_log: tuple[str, ...] = ()
+    position: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Where the restored server says it is, by the names that the certificate uses."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,8 @@ class Verdict:
     error_log: tuple[str, ...]
     examples: tuple[str, ...]
     """Some of the rows behind the counts, as ``lost 3:1042``."""
+    position: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Where the restored server says it is."""
 
     @property
     def intact(self) -> bool:
@@ -112,8 +127,21 @@ def judge(ledger: Iterable[Write], restored: Restored, window: Window) -> Verdic
         altered=len(findings["altered"]),
         damage=restored.damage,
         error_log=restored.error_log,
+        position=restored.position,
         examples=tuple(f"{what} {key[0]}:{key[1]}" for what, keys in findings.items() for key in sorted(keys)[:_SHOWN]),
     )
+
+
+def together(verdicts: Mapping[str, Verdict]) -> Verdict:
+    """Add up the verdicts of several applications, by name: all of it starts, or nothing does."""
+    if len(verdicts) == 1:
+        return next(iter(verdicts.values()))
+    merged: dict[str, Any] = {count: sum(getattr(verdict, count) for verdict in verdicts.values()) for count in _COUNTS}
+    for words in ("damage", "error_log", "examples"):
+        said = ((name, word) for name, verdict in verdicts.items() for word in getattr(verdict, words))
+        merged[words] = tuple(f"{name}: {word}" for name, word in said)
+    merged["position"] = {f"{name} {key}": at for name, verdict in verdicts.items() for key, at in verdict.position.items()}
+    return Verdict(starts=all(verdict.starts for verdict in verdicts.values()), **merged)
 
 
 def _by_key(ledger: Iterable[Write]) -> dict[Key, Write]:

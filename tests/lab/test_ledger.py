@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quiesce_lab.engines.sqlite_restore import read_sqlite
 from quiesce_lab.errors import LabError
 from quiesce_lab.ledger import LedgerReader, LedgerWriter, Write, longest_gap_s
 from quiesce_lab.load import SQLITE, Load
 from quiesce_lab.machine import Machine
-from quiesce_lab.restore import read_sqlite
 from tests.lab.machines import new_machine
 from tests.waiting import wait_until
 

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from quiesce_lab.blocks import LoopBlocks
+from quiesce_lab.engines.mariadb import MariaDB, Options
+from quiesce_lab.engines.mariadb_restore import moved, read_mariadb
 from quiesce_lab.errors import LabError
 from quiesce_lab.instances import Instance
 from quiesce_lab.load import MARIADB, Load
 from quiesce_lab.machine import Machine
-from quiesce_lab.mariadb import MariaDB, Options
 from quiesce_lab.pool import Pool
-from quiesce_lab.restore import moved, read_mariadb, restored_disks
+from quiesce_lab.restore import restored_disks
 from quiesce_lab.verifier import Restored, Verdict, Window, judge
 from tests.lab.machines import insist_on_real_disks, new_machine
 

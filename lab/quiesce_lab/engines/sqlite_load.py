@@ -1,6 +1,6 @@
-"""The embedded default's application: a SQLite database that is written all the time.
+"""The load on a SQLite database, as ``python -m quiesce_lab.engines.sqlite_load DATABASE LEDGER ...``.
 
-Run as ``python -m quiesce_lab.sqlite_app DATABASE LEDGER ...``. WAL mode with automatic checkpoints, as applications use
+WAL mode with automatic checkpoints, as applications use
 it: a copy of the files that nobody held still for can have the database from before a checkpoint and the log from after it.
 """
 
@@ -21,10 +21,10 @@ TABLE = "writes"
 class SqliteSink:
     """One connection of one writer, each row a transaction."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, synchronous: str = "FULL") -> None:
         self._connection = sqlite3.connect(database, timeout=BUSY_LIMIT_S, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self._connection.execute(
             f"CREATE TABLE IF NOT EXISTS {TABLE} (writer INTEGER NOT NULL, seq INTEGER NOT NULL, payload BLOB NOT NULL,"
@@ -47,13 +47,20 @@ class SqliteSink:
 
 def main() -> None:
     """Write until told to stop."""
-    parser = argparse.ArgumentParser(prog="sqlite_app")
+    parser = argparse.ArgumentParser(prog="sqlite_load")
     parser.add_argument("database", type=Path)
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--writers", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True, help="rows a second over all writers; 0: no limit")
+    parser.add_argument("--synchronous", choices=("FULL", "NORMAL"), default="FULL")
     given = parser.parse_args()
-    writers.serve(lambda: SqliteSink(given.database), (sqlite3.Error,), given.ledger, count=given.writers, rate=given.rate)
+    writers.serve(
+        lambda: SqliteSink(given.database, given.synchronous),
+        (sqlite3.Error,),
+        given.ledger,
+        count=given.writers,
+        rate=given.rate,
+    )
 
 
 if __name__ == "__main__":

@@ -114,6 +114,13 @@ class MariaDB:
         """Open a session as root over the socket, with autocommit. Raises pymysql.err.MySQLError."""
         return pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True, connect_timeout=connect_timeout_s)
 
+    def value(self, statement: str) -> object:
+        """Return the first column of the first row, over a session of its own. Raises pymysql.err.MySQLError."""
+        with self.connect() as session, session.cursor() as cursor:
+            cursor.execute(statement)
+            row = cursor.fetchone()
+            return row[0] if row else None
+
     def last_log_lines(self, count: int) -> tuple[str, ...]:
         """Last lines of the server's error log."""
         if not self.error_log.exists():

@@ -1,4 +1,4 @@
-"""The load on a MariaDB server: one row a transaction, as ``python -m quiesce_lab.load_worker SOCKET LEDGER ...``."""
+"""The load on a MariaDB server, one row each: ``python -m quiesce_lab.engines.mariadb_load SOCKET LEDGER ...``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def prepare(socket: Path) -> None:
 
 def main() -> None:
     """Write until told to stop."""
-    parser = argparse.ArgumentParser(prog="load_worker")
+    parser = argparse.ArgumentParser(prog="mariadb_load")
     parser.add_argument("socket", type=Path)
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--writers", type=int, required=True)

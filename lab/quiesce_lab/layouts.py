@@ -1,0 +1,19 @@
+"""What hosts of the lab look like, by the name that ``make demo ENGINE=...`` takes."""
+
+from __future__ import annotations
+
+from quiesce_lab.engines.mariadb_app import BINLOG, DATA, REDO, UNDO, MariaDBApplication
+from quiesce_lab.engines.sqlite_app import SqliteApplication
+from quiesce_lab.host import Layout
+
+LAYOUTS = {
+    "mariadb": Layout((DATA,), (MariaDBApplication,)),
+    "two-disks": Layout((DATA, REDO), (MariaDBApplication,)),
+    "sqlite": Layout((DATA,), (SqliteApplication,)),
+    "mixed": Layout((DATA, "/app"), (MariaDBApplication, SqliteApplication)),
+}
+
+
+def mariadb_on(disks: int, fs: str = "ext4") -> Layout:
+    """Lay MariaDB out on one to four disks."""
+    return Layout((DATA, REDO, BINLOG, UNDO)[:disks], (MariaDBApplication,), fs)
