@@ -47,7 +47,7 @@ MIDDLES: dict[HoldStep, tuple[object, str]] = {
     HoldStep.FREEZE: (freeze.Freezer, "settled"),  # the freeze is under way
     HoldStep.WITNESS: (filesystem.Filesystems, "witness"),  # applications seen, filesystems not yet
     HoldStep.THAW: (freeze.Freezer, "settled"),  # the thaw is under way
-    HoldStep.UNLOCK: (mysql_hold, "undo_setting"),  # unlocked, the setting not yet restored
+    HoldStep.UNLOCK: (mysql_hold, "undo"),  # unlocked, the setting not yet restored
 }
 """What is called in the middle of each step of a hold."""
 
