@@ -198,10 +198,12 @@ def test_the_example_names_every_key_and_nothing_else(etc: Path) -> None:
     lines = EXAMPLE.read_text().splitlines()
     shown = "\n".join(line[1:] if line.startswith("#") and not line.startswith("# ") else line for line in lines)
     (etc / "quiesced.toml").write_text(shown.replace("/etc/quiesced/", f"{etc}/"))
-    for name in ("keys/2026-11", "client-ca.pem", "tls/private-key.pem", "tls/certificate.pem", "orders.password"):
+    for name in ("keys/2026-11", "client-ca.pem", "tls/private-key.pem", "tls/certificate.pem"):
         (etc / name).parent.mkdir(exist_ok=True)
         (etc / name).touch(mode=0o600)
         (etc / name).write_text("0123456789abcdef")
+    for application in ("orders", "cache"):
+        (etc / f"{application}.password").touch(mode=0o600)
     config = load(etc / "quiesced.toml", registry.problems)
     assert {application.engine for application in config.applications} == set(registry.ENGINES)
     assert config.listen.client_ca and config.never_freeze

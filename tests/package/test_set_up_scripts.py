@@ -13,7 +13,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TOOLS = ["sh", "cat", "sed", "sort", "tail", "env", "dirname", "grep", "true"]
 LAB_COMMANDS = [
     *("mariadbd", "mariadb-install-db", "my_print_defaults"),
-    *("mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "losetup", "openssl"),
+    *("redis-check-rdb", "mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "losetup", "openssl"),
 ]
 
 
@@ -71,6 +71,7 @@ def test_a_bare_machine_lacks_every_package_of_the_lab(machine: Machine) -> None
         "mariadb-server-core",
         "mount",
         "openssl",
+        "redis-tools",
         "xfsprogs",
     ]
 
