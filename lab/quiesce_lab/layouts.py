@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from quiesce_lab.engines.mariadb_app import BINLOG, DATA, REDO, UNDO, MariaDBApplication
+from quiesce_lab.engines.redis_app import RedisApplication
 from quiesce_lab.engines.sqlite_app import SqliteApplication
 from quiesce_lab.host import Layout
 
 LAYOUTS = {
     "mariadb": Layout((DATA,), (MariaDBApplication,)),
     "two-disks": Layout((DATA, REDO), (MariaDBApplication,)),
+    "redis": Layout((DATA,), (RedisApplication,)),
     "sqlite": Layout((DATA,), (SqliteApplication,)),
-    "mixed": Layout((DATA, "/app"), (MariaDBApplication, SqliteApplication)),
+    "mixed": Layout((DATA, "/app"), (MariaDBApplication, RedisApplication, SqliteApplication)),
 }
 
 

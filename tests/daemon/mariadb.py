@@ -26,7 +26,15 @@ needs_mariadb = pytest.mark.skipif(
 def install(datadir: Path) -> None:
     """Make an empty data directory; root may log in from root's own processes over the socket."""
     argv = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=socket", "--skip-test-db"]
-    subprocess.run([*argv, f"--datadir={datadir}", "--user=root"], check=True, capture_output=True, timeout=120)
+    own = (f"--datadir={datadir}", f"--tmpdir={_tmpdir(datadir)}", "--user=root")
+    subprocess.run([*argv, *own], check=True, capture_output=True, timeout=120)
+
+
+def _tmpdir(datadir: Path) -> Path:
+    """Make a tmpdir of a server's own: one that starts empties it of temporary tables, those of a neighbour, too."""
+    own = datadir.with_suffix(".tmp")
+    own.mkdir(exist_ok=True)
+    return own
 
 
 @dataclass
@@ -86,6 +94,7 @@ def running(datadir: Path, *options: str) -> Iterator[Server]:
     """Run a server on a data directory made by ``install``."""
     argv = ["mariadbd", "--no-defaults", "--user=root", "--skip-networking", f"--datadir={datadir}"]
     socket = datadir.with_suffix(".sock")
+    argv += [f"--tmpdir={_tmpdir(datadir)}"]
     argv += [f"--socket={socket}", f"--pid-file={datadir.with_suffix('.pid')}", "--innodb-log-file-size=16M", *options]
     with datadir.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)

@@ -69,12 +69,16 @@ class MariaDB:
         directories = (self.datadir, self.options.redo_dir, self.options.binlog_dir, self.options.undo_dir)
         for directory in (directory for directory in directories if directory is not None):
             self._own(directory)
+        self._own(self.run_dir)
+        self._own(self.run_dir / "tmp")
         run(
             which("mariadb-install-db") or "mariadb-install-db",
             "--no-defaults",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             f"--datadir={self.datadir}",
+            # A server that starts empties its tmpdir of temporary tables, those of a neighbour in /tmp, too.
+            f"--tmpdir={self.run_dir / 'tmp'}",
             *self._layout(),
             *self._user_option(),
         )
