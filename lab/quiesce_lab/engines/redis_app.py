@@ -101,7 +101,7 @@ def _damage(home: Path) -> Iterator[str]:
     if not manifests:
         yield "there is no append-only file"
     for manifest in manifests:
-        argv = [which("redis-check-aof") or "redis-check-aof", manifest]
+        argv: list[str | Path] = [which("redis-check-aof") or "redis-check-aof", manifest]
         done = subprocess.run(argv, check=False, capture_output=True, text=True)
         if done.returncode != 0 or "not valid" in done.stdout:
             yield f"redis-check-aof: {' | '.join(done.stdout.splitlines()[-3:])}"
