@@ -157,11 +157,12 @@ def _add_disk(site: Site, instance: Instance, path: str, disk_id: str, fs: str) 
 
 def calls_of(site: Site, snapshot_ids: set[str]) -> list[tuple[float, float, float]]:
     """When each call arrived, began to cut, and was answered. A call whose answer was lost ended at its cut."""
-    calls = [call for call in site.cloud.record.of("CreateSnapshot") if call.snapshot_id in snapshot_ids]
-    return [_times(call) for call in calls]
+    singly = [call for call in site.cloud.record.of("CreateSnapshot") if call.snapshot_id in snapshot_ids]
+    groups = [call for call in site.cloud.record.of("CreateSnapshotGroup") if snapshot_ids & set(call.member_ids)]
+    return [_times(call) for call in singly + groups]
 
 
 def _times(call: Call) -> tuple[float, float, float]:
     if call.cut_began_at is None or call.cut_at is None:
-        raise LabError(f"snapshot {call.snapshot_id} was listed before it was cut")
+        raise LabError(f"what {call.action} made ({call.snapshot_id or call.member_ids}) was listed before it was cut")
     return call.arrived_at, call.cut_began_at, call.cut_at if call.answered_at is None else call.answered_at

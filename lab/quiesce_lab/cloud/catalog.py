@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quiesce_lab.cloud import cbs, cls, cvm, disks, snapshots, tag
+from quiesce_lab.cloud import cbs, cls, cvm, disks, groups, snapshots, tag
 from quiesce_lab.cloud.context import Handler
 
 
@@ -47,6 +47,9 @@ _ACTIONS = (
     Action("DescribeSnapshots", CBS, cbs.describe_snapshots),
     Action("DescribeSnapshotOverview", CBS, cbs.describe_snapshot_overview),
     Action("CreateSnapshot", CBS, snapshots.create_snapshot, ("DiskId",), keeps_time=True),
+    Action("CreateSnapshotGroup", CBS, groups.create_snapshot_group, ("DiskIds",), keeps_time=True),
+    Action("DescribeSnapshotGroups", CBS, groups.describe_snapshot_groups),
+    Action("DeleteSnapshotGroup", CBS, groups.delete_snapshot_group),
     Action("DeleteSnapshots", CBS, snapshots.delete_snapshots, ("SnapshotIds",)),
     Action("ModifySnapshotAttribute", CBS, snapshots.modify_snapshot_attribute, ("SnapshotId",)),
     Action(

@@ -158,7 +158,7 @@ class Dispatcher:
         if kind is FaultKind.NOT_JSON:
             return Reply(_HTML, content_type="text/html")
         if kind is FaultKind.NULL_SNAPSHOT_ID:
-            answer = {**answer, "SnapshotId": None}
+            answer = dict.fromkeys(answer, None)
         return _envelope(answer, context.call)
 
     def _refuse(self, call: Call, error: ApiError) -> Reply:

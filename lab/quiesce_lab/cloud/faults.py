@@ -22,12 +22,13 @@ class FaultKind(str, enum.Enum):
     ERROR_AFTER_SUCCESS = "error_after_success"  # carried out: InternalError
     LOST_RESPONSE = "lost_response"  # carried out: the connection closes without an answer
     NOT_JSON = "not_json"  # carried out: HTTP 200 with an HTML page
-    NULL_SNAPSHOT_ID = "null_snapshot_id"  # carried out: the id in the answer is null
-    STUCK_AT = "stuck_at"  # carried out: the snapshot stays CREATING at ``percent``
-    VANISHED = "vanished"  # carried out: the snapshot is listed for a while, and then is gone
+    NULL_SNAPSHOT_ID = "null_snapshot_id"  # carried out: the id in the answer is null (of a group: the group's)
+    STUCK_AT = "stuck_at"  # carried out: the snapshot (of a group: the last) stays CREATING at ``percent``
+    VANISHED = "vanished"  # carried out: the snapshot (of a group: the last) is listed for a while, and then is gone
 
 
-_OF_CREATE_SNAPSHOT = frozenset({FaultKind.NULL_SNAPSHOT_ID, FaultKind.STUCK_AT, FaultKind.VANISHED})
+_OF_CREATING = frozenset({FaultKind.NULL_SNAPSHOT_ID, FaultKind.STUCK_AT, FaultKind.VANISHED})
+_CREATING = ("CreateSnapshot", "CreateSnapshotGroup")
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,8 @@ class Faults:
         """
         if action not in self._actions:
             raise LabError(f"no such action: {action}; there are {', '.join(sorted(self._actions))}")
-        if fault.kind in _OF_CREATE_SNAPSHOT and action != "CreateSnapshot":
-            raise LabError(f"only CreateSnapshot can meet the fault '{fault.kind.value}'")
+        if fault.kind in _OF_CREATING and action not in _CREATING:
+            raise LabError(f"only {' and '.join(_CREATING)} can meet the fault '{fault.kind.value}'")
         if times is not None and times < 1:
             raise LabError("a fault is set for at least one call")
         with self._lock:

@@ -106,6 +106,18 @@ class Snapshot:
         return any(now_s >= end_s for end_s in ends)
 
 
+@dataclass
+class SnapshotGroup:
+    """A group of snapshots of one instance's disks. ``members`` are all that were made, also those gone since."""
+
+    group_id: str
+    name: str
+    members: list[str]
+    created_s: float
+    listed_at_s: float
+    tags: dict[str, str]
+
+
 @dataclass(frozen=True)
 class LogLine:
     """One line of a CLS topic; ``content`` holds its keys and values, tags included."""
@@ -137,6 +149,7 @@ class Estate:
     instances: dict[str, Instance] = field(default_factory=dict)
     disks: dict[str, Disk] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    groups: dict[str, SnapshotGroup] = field(default_factory=dict)
     topics: dict[str, Topic] = field(default_factory=dict)
     client_tokens: dict[str, tuple[dict[str, object], list[str]]] = field(default_factory=dict)
     """CreateDisks calls by ClientToken: the request, and the ids that it got."""
@@ -147,6 +160,10 @@ class Estate:
         """Disks attached to an instance, system disk first."""
         attached = [disk for disk in self.disks.values() if disk.instance_id == instance_id]
         return sorted(attached, key=lambda disk: disk.usage != SYSTEM_DISK)
+
+    def members_of(self, group: SnapshotGroup) -> list[Snapshot]:
+        """Snapshots of a group that there still are, in the order of the request."""
+        return [self.snapshots[snapshot_id] for snapshot_id in group.members if snapshot_id in self.snapshots]
 
     def drop_gone(self, now_s: float) -> list[str]:
         """Forget snapshots whose time has come, and return their ids."""

@@ -32,13 +32,15 @@ class Call:
     with_token: bool = False
     request: dict[str, Any] = field(default_factory=dict)
     cut_began_at: float | None = None
-    """Just before the disk was cloned; for CreateSnapshot only."""
+    """Just before the (first) disk was cloned; for CreateSnapshot and CreateSnapshotGroup only."""
     cut_at: float | None = None
-    """When the clone had been made; the snapshot shows the disk at one instant between the two."""
+    """When the (last) clone had been made; each snapshot shows its disk at one instant between the two."""
     answered_at: float | None = None
     """Just before the answer was sent; None while underway, and for an answer that was never sent."""
     error_code: str | None = None
     snapshot_id: str | None = None
+    member_ids: tuple[str, ...] = ()
+    """Snapshots that a CreateSnapshotGroup made."""
     fault: str | None = None
 
 

@@ -23,13 +23,19 @@ class Settings:
     ``random`` is the default (CBS snapshot concept page, SDK).
     """
 
-    latency_s: dict[str, Seconds] = dataclasses.field(default_factory=lambda: {"CreateSnapshot": 0.3})
+    latency_s: dict[str, Seconds] = dataclasses.field(
+        default_factory=lambda: {"CreateSnapshot": 0.3, "CreateSnapshotGroup": 0.3}
+    )
     """Time from a valid request to its answer, by action; 0 where absent."""
     cut_at: CutAt = "random"
     snapshot_seconds: Seconds = 3.0
     """Time from the cut until a snapshot is NORMAL."""
     visible_after_s: Seconds = 0.2
     """Time from the answer of CreateSnapshot until DescribeSnapshots lists the id."""
+    snapshot_groups: bool = True
+    """Whether the account has snapshot groups, which are on application (user guide, snapshot consistency group)."""
+    group_gap_s: Seconds = 0.05
+    """Time between the cuts of two members of a group: the API calls a group not consistent (SDK, SnapshotGroupType)."""
     disk_seconds: Seconds = 0.5
     """Time until a new disk is listed, and until an attached disk leaves ATTACHING."""
     searchable_after_s: Seconds = 0.5

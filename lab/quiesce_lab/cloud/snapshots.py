@@ -10,11 +10,12 @@ import random
 import secrets
 import string
 import time
+from collections.abc import Container
 from typing import Any
 
 from quiesce_lab.cloud.context import Answer, Context
 from quiesce_lab.cloud.errors import ApiError
-from quiesce_lab.cloud.faults import FaultKind
+from quiesce_lab.cloud.faults import Fault, FaultKind
 from quiesce_lab.cloud.model import DATA_DISK, NORMAL, SYSTEM_DISK, Disk, Estate, Snapshot
 from quiesce_lab.cloud.tagging import read_cbs_tags
 from quiesce_lab.cloud.times import parse_deadline
@@ -27,7 +28,7 @@ _ID_LETTERS = string.ascii_lowercase + string.digits
 def create_snapshot(context: Context) -> Answer:
     """Accept, clone the disk at the cut, and answer with the id. Nothing is held while time passes."""
     disk, snapshot = _accept(context)
-    fraction = _CUT_FRACTION.get(context.settings.cut_at, random.random())
+    fraction = cut_fraction(context)
     answer_at = time.monotonic() + context.latency_s
     context.pause(context.latency_s * fraction)
     context.record.note(context.call, cut_began_at=time.monotonic())
@@ -35,7 +36,9 @@ def create_snapshot(context: Context) -> Answer:
         context.blocks.snapshot(disk.disk_id, snapshot.snapshot_id)
         # Cloning takes its time out of the latency, so that the latency is what a caller sees.
         rest_s = max(0.0, answer_at - time.monotonic())
-        _cut(context, snapshot, rest_s)
+        cut_at = time.monotonic()
+        enter(context, snapshot, rest_s, context.fault)
+        context.record.note(context.call, cut_at=cut_at, snapshot_id=snapshot.snapshot_id)
     finally:
         with context.world.lock:
             disk.snapshot_underway = False
@@ -78,48 +81,16 @@ def modify_snapshot_attribute(context: Context) -> Answer:
     return {}
 
 
-def _accept(context: Context) -> tuple[Disk, Snapshot]:
-    body, now_s = context.body, context.now_s()
-    name, deadline_s, tags = _name(body), _deadline(body, now_s), read_cbs_tags(body.get("Tags"))
-    _refuse_what_is_not_there(body)
-    with context.world.lock:
-        disk = context.estate.disks.get(body["DiskId"])
-        if disk is None or now_s < disk.listed_at_s:
-            raise ApiError("InvalidDiskId.NotFound", f"The disk `{body['DiskId']}` does not exist.")
-        _check_disk(disk, context.estate, now_s)
-        snapshot = Snapshot(
-            snapshot_id=_new_id(context.estate),
-            disk_id=disk.disk_id,
-            size_gib=disk.size_gib,
-            usage=_usage(body, disk),
-            zone=disk.zone,
-            encrypt=disk.encrypt,
-            name=name or "Unnamed",
-            cut_s=0.0,
-            listed_at_s=0.0,
-            takes_s=context.settings.snapshot_seconds,
-            deadline_s=deadline_s,
-            tags=tags,
-        )
-        disk.snapshot_underway = True
-    return disk, snapshot
+def find_disk(estate: Estate, disk_id: str, now_s: float) -> Disk:
+    """Find a disk. Raises ApiError ``InvalidDiskId.NotFound``."""
+    disk = estate.disks.get(disk_id)
+    if disk is None or now_s < disk.listed_at_s:
+        raise ApiError("InvalidDiskId.NotFound", f"The disk `{disk_id}` does not exist.")
+    return disk
 
 
-def _cut(context: Context, snapshot: Snapshot, rest_s: float) -> None:
-    """Enter a snapshot whose clone has just been made into the books."""
-    cut_at = time.monotonic()
-    with context.world.lock:
-        snapshot.cut_s = context.now_s()
-        snapshot.listed_at_s = snapshot.cut_s + rest_s + context.settings.visible_after_s
-        if context.fault and context.fault.kind is FaultKind.STUCK_AT:
-            snapshot.stuck_percent = context.fault.percent
-        if context.fault and context.fault.kind is FaultKind.VANISHED:
-            snapshot.vanishes_at_s = snapshot.cut_s + snapshot.takes_s / 2
-        context.estate.snapshots[snapshot.snapshot_id] = snapshot
-    context.record.note(context.call, cut_at=cut_at, snapshot_id=snapshot.snapshot_id)
-
-
-def _check_disk(disk: Disk, estate: Estate, now_s: float) -> None:
+def insist_on_disk(disk: Disk, estate: Estate, now_s: float) -> None:
+    """Refuse a disk of which no snapshot can be made now. Raises ApiError."""
     for code, applies, reason in (
         ("InvalidDisk.NotSupportSnapshot", not disk.snapshot_ability, "cannot be snapshotted"),
         ("UnsupportedOperation.ShareDiskNotSupportSnap", disk.shareable, "is shared"),
@@ -129,10 +100,68 @@ def _check_disk(disk: Disk, estate: Estate, now_s: float) -> None:
     ):
         if applies:
             raise ApiError(code, f"The disk `{disk.disk_id}` {reason}.")
+
+
+def insist_on_quota(estate: Estate, more: int = 1) -> None:
+    """Refuse what exceeds 64 + 64 for each disk of the region (CBS use limits page). Raises ApiError."""
     underway = sum(1 for other in estate.disks.values() if other.snapshot_underway)
-    # 64 + 64 for each disk of the region (CBS use limits page).
-    if len(estate.snapshots) + underway >= 64 + 64 * len(estate.disks):
+    if len(estate.snapshots) + underway + more > 64 + 64 * len(estate.disks):
         raise ApiError("InsufficientSnapshotQuota", "The snapshot quota of this region is used up.")
+
+
+def accepted(context: Context, disk: Disk, name: str, usage: str) -> Snapshot:
+    """Make a snapshot that is accepted and not yet cut, and mark its disk. The world's lock must be held."""
+    disk.snapshot_underway = True
+    return Snapshot(
+        snapshot_id=new_id("snap-", context.estate.snapshots),
+        disk_id=disk.disk_id,
+        size_gib=disk.size_gib,
+        usage=usage,
+        zone=disk.zone,
+        encrypt=disk.encrypt,
+        name=name,
+        cut_s=0.0,
+        listed_at_s=0.0,
+        takes_s=context.settings.snapshot_seconds,
+    )
+
+
+def enter(context: Context, snapshot: Snapshot, rest_s: float, fault: Fault | None) -> None:
+    """Enter a snapshot whose clone has just been made into the books; the answer is ``rest_s`` away."""
+    with context.world.lock:
+        snapshot.cut_s = context.now_s()
+        snapshot.listed_at_s = snapshot.cut_s + rest_s + context.settings.visible_after_s
+        if fault and fault.kind is FaultKind.STUCK_AT:
+            snapshot.stuck_percent = fault.percent
+        if fault and fault.kind is FaultKind.VANISHED:
+            snapshot.vanishes_at_s = snapshot.cut_s + snapshot.takes_s / 2
+        context.estate.snapshots[snapshot.snapshot_id] = snapshot
+
+
+def cut_fraction(context: Context) -> float:
+    """Draw where inside the latency the cut falls, from 0 to 1."""
+    return _CUT_FRACTION.get(context.settings.cut_at, random.random())
+
+
+def new_id(stem: str, taken: Container[str]) -> str:
+    """Draw an id that is not taken."""
+    while True:
+        drawn = stem + "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
+        if drawn not in taken:
+            return drawn
+
+
+def _accept(context: Context) -> tuple[Disk, Snapshot]:
+    body, now_s = context.body, context.now_s()
+    name, deadline_s, tags = _name(body), _deadline(body, now_s), read_cbs_tags(body.get("Tags"))
+    _refuse_what_is_not_there(body)
+    with context.world.lock:
+        disk = find_disk(context.estate, body["DiskId"], now_s)
+        insist_on_disk(disk, context.estate, now_s)
+        insist_on_quota(context.estate)
+        snapshot = accepted(context, disk, name or "Unnamed", _usage(body, disk))
+        snapshot.deadline_s, snapshot.tags = deadline_s, tags
+    return disk, snapshot
 
 
 def _busy(disk: Disk, estate: Estate, now_s: float) -> bool:
@@ -179,10 +208,3 @@ def _find(estate: Estate, snapshot_id: str) -> Snapshot:
     if snapshot is None:
         raise ApiError("InvalidSnapshotId.NotFound", f"The snapshot `{snapshot_id}` does not exist.")
     return snapshot
-
-
-def _new_id(estate: Estate) -> str:
-    while True:
-        snapshot_id = "snap-" + "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
-        if snapshot_id not in estate.snapshots:
-            return snapshot_id

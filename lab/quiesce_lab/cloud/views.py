@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from quiesce_lab.cloud.model import DATA_DISK, SYSTEM_DISK, Disk, Estate, Instance, Snapshot
+from quiesce_lab.cloud.model import CREATING, DATA_DISK, NORMAL, SYSTEM_DISK, Disk, Estate, Instance, Snapshot, SnapshotGroup
 from quiesce_lab.cloud.times import naive_utc8, utc_z
 
 View = dict[str, Any]
@@ -91,6 +91,28 @@ def snapshot_view(snapshot: Snapshot, now_s: float) -> View:
         "Images": [],
         "ImageCount": 0,
         "ShareReference": 0,
+    }
+
+
+def group_view(group: SnapshotGroup, estate: Estate, now_s: float) -> View:
+    """Show a group as DescribeSnapshotGroups does (SDK, SnapshotGroup); no answer was recorded."""
+    members = estate.members_of(group)
+    percent = min(snapshot.percent(now_s) for snapshot in members)
+    return {
+        "SnapshotGroupId": group.group_id,
+        "SnapshotGroupName": group.name,
+        "SnapshotGroupType": "NORMAL",
+        "SnapshotGroupState": NORMAL if percent == 100 else CREATING,
+        "Percent": percent,
+        "ContainRootSnapshot": any(snapshot.usage == SYSTEM_DISK for snapshot in members),
+        "SnapshotIdSet": [snapshot.snapshot_id for snapshot in members],
+        "CreateTime": naive_utc8(group.created_s),
+        "ModifyTime": naive_utc8(group.created_s),
+        "Images": [],
+        "ImageCount": 0,
+        "IsPermanent": all(snapshot.deadline_s is None for snapshot in members),
+        "DeadlineTime": None,
+        "AutoSnapshotPolicyId": None,
     }
 
 
