@@ -6,7 +6,7 @@ unsafe are refused before anything is touched.
 
 from __future__ import annotations
 
-from quiesce.model import Limits
+from quiesce.model import Limits, OnPartial
 from quiesce.policies import Policy
 from quiesce.settings import CloudSettings, HookSettings, Settings
 
@@ -16,6 +16,8 @@ HOLD_MARGIN_S = 1.0
 """Part of a hold that is neither acquiring nor the call to the cloud: starting threads, answering, thawing."""
 RELEASE_MARGIN_S = 2.0
 """Added to the hold's limit before a hook that cannot be reached is believed to have let go by itself."""
+DISCARD_S = 20.0
+"""How long a part of a set is tried to be deleted: it has to be complete first (API reference, DeleteSnapshots)."""
 CHECK_ATTEMPTS = 2
 READ_ATTEMPTS = 3
 READ_RETRY_S = 8.0
@@ -44,17 +46,34 @@ def needed_s(policy: Policy, settings: Settings) -> float:
     holding = quiesce_timeout_s(limits.acquire_limit_s, hook) + limits.hold_limit_s
     letting_go = release_window_s(limits) + 2 * hook.timeout_s
     after = 2 * read_s(settings.cloud)
-    return before + holding + letting_go + after
+    return before + holding + letting_go + after + _group_s(policy, settings) + _discard_s(policy, settings)
+
+
+def calls_in_the_hold(policy: Policy) -> int:
+    """How many calls to the cloud may follow one another in a hold: where there are no groups, a second has to do."""
+    return 2 if policy.snapshot_group else 1
+
+
+def _group_s(policy: Policy, settings: Settings) -> float:
+    """Looking a group and its members up, before the hold and after it."""
+    return 4 * read_s(settings.cloud) if policy.snapshot_group else 0.0
+
+
+def _discard_s(policy: Policy, settings: Settings) -> float:
+    """Deleting what was made of a set that could not be made whole."""
+    return DISCARD_S + 2 * read_s(settings.cloud) if policy.on_partial is OnPartial.DELETE else 0.0
 
 
 def unsafe(policy: Policy, settings: Settings, time_left_s: float) -> tuple[str, ...]:
     """Say why this must not begin; empty when it may. ``time_left_s``: until SCF ends the function."""
     problems = []
-    least = policy.acquire_limit_s + settings.cloud.timeout_s + HOLD_MARGIN_S
+    calls = calls_in_the_hold(policy)
+    least = policy.acquire_limit_s + calls * settings.cloud.timeout_s + HOLD_MARGIN_S
     if policy.hold_limit_s < least:
         problems.append(
-            f"hold_limit_s is {policy.hold_limit_s:g} s and must be at least {least:g} s: acquire_limit_s "
-            f"({policy.acquire_limit_s:g}) + QUIESCE_API_TIMEOUT_S ({settings.cloud.timeout_s:g}) + {HOLD_MARGIN_S:g}"
+            f"hold_limit_s is {policy.hold_limit_s:g} s and must be at least {least:g} s: "
+            f"acquire_limit_s ({policy.acquire_limit_s:g}) + {calls} x QUIESCE_API_TIMEOUT_S "
+            f"({settings.cloud.timeout_s:g}) + {HOLD_MARGIN_S:g}"
         )
     needed = needed_s(policy, settings)
     if time_left_s < needed:

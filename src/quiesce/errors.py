@@ -7,6 +7,7 @@ QuiesceError
 ├── CertificateError  what was given holds no certificate that can be checked
 ├── AgentError        the hook on an instance did not give an answer that can be used
 └── CloudError        the cloud refused a call, or the answer was lost
+    └── UnavailableError  this account does not have what was asked for; nothing was done
 
 A message says what was wrong and what to do. What a caller can act on is an attribute, never a substring.
 """
@@ -67,3 +68,10 @@ class CloudError(QuiesceError):
         super().__init__(message)
         self.code = code
         self.ambiguous = ambiguous
+
+
+class UnavailableError(CloudError):
+    """This account does not have what was asked for: nothing was done, and another way may do."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message, code=code, ambiguous=False)

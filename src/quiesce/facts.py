@@ -51,6 +51,31 @@ class Accepted:
 
 
 @dataclass(frozen=True)
+class GroupAccepted:
+    """One call for all these disks returned this group id, and with it accepted every one of them."""
+
+    group_id: str
+    disk_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GroupUnavailable:
+    """This account has no groups; nothing was made, and each disk is asked for by itself."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """This snapshot was found to be a member of the group that was accepted."""
+
+    disk_id: str
+    snapshot_id: str
+    group_id: str
+
+
+@dataclass(frozen=True)
 class NotAccepted:
     """CreateSnapshot returned no id. ``ambiguous``: it may have worked all the same."""
 
@@ -106,6 +131,9 @@ Fact = (
     | QuiesceAnswered
     | CreateSent
     | Accepted
+    | GroupAccepted
+    | GroupUnavailable
+    | Member
     | NotAccepted
     | WaitedUntil
     | ReleaseAsked

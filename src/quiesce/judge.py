@@ -56,10 +56,12 @@ def _recorded(plan: TargetPlan, story: Story) -> tuple[Level, tuple[str, ...]] |
 
 def _against_unknown(plan: TargetPlan, story: Story) -> Iterator[str]:
     """Speak against anything at all: a set without one of its snapshots is no set."""
-    refused = {fact.disk_id: f": {fact.code}, {fact.message}" for fact in story.all(facts.NotAccepted)}
+    groups = story.all(facts.GroupAccepted)
+    why = {disk_id: f": it was not found among the members of {g.group_id}" for g in groups for disk_id in g.disk_ids}
+    why |= {fact.disk_id: f": {fact.code}, {fact.message}" for fact in story.all(facts.NotAccepted)}
     for disk_id in plan.disks:
         if disk_id not in story.snapshots:
-            yield f"no snapshot of {disk_id} is known to exist{refused.get(disk_id, '')}"
+            yield f"no snapshot of {disk_id} is known to exist{why.get(disk_id, '')}"
 
 
 def _against_crash(plan: TargetPlan, story: Story) -> Iterator[str]:
@@ -118,12 +120,11 @@ def _against_window(plan: TargetPlan, story: Story) -> Iterator[str]:
     if story.held is None:
         yield "there was no hold"
         return
-    accepted = {fact.disk_id for fact in story.all(facts.Accepted)}
-    if accepted != set(plan.disks):
+    if story.accepted_disks != set(plan.disks):
         yield "not every CreateSnapshot returned its id inside the hold"
     elif story.first_index(facts.CreateSent) < story.last_index(facts.QuiesceAnswered):
         yield "a CreateSnapshot was sent before the hold was confirmed"
-    elif story.last_index(facts.Accepted) > story.first_index(facts.ReleaseAsked):
+    elif story.last_acceptance > story.first_index(facts.ReleaseAsked):
         yield "a CreateSnapshot was accepted after the release was asked for"
     if plan.hold_until is not HoldUntil.ACCEPTED and not any(fact.seen for fact in story.all(facts.WaitedUntil)):
         yield f"the hold ended before the snapshots were {plan.hold_until.value}"

@@ -30,6 +30,13 @@ class OnQuiesceFailure(enum.Enum):
     SKIP = "skip"
 
 
+class OnPartial(enum.Enum):
+    """What becomes of the snapshots of a set that could not be made whole."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
 class HoldUntil(enum.Enum):
     """The moment after which writers may go on.
 
@@ -57,6 +64,8 @@ class Intent:
     name: str
     expires_at: str | None = None
     """ISO 8601 with offset, UTC; None keeps the snapshot until somebody deletes it."""
+    group: str | None = None
+    """Name of the group that is to be made of this snapshot and the others of its set; None makes each by itself."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,8 @@ class Snapshot:
     disk_id: str
     state: str
     percent: int
+    group_id: str | None = None
+    """Set when it was found as a member of the group that its intent names."""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -84,7 +95,13 @@ class TargetPlan:
     on_quiesce_failure: OnQuiesceFailure
     limits: Limits
     hold_until: HoldUntil
+    on_partial: OnPartial = OnPartial.KEEP
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the set is to be made by one call."""
+        return len(self.intents) > 1 and all(intent.group for intent in self.intents)
 
     @property
     def disks(self) -> tuple[str, ...]:

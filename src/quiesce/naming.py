@@ -41,6 +41,22 @@ class SnapshotName:
         return len(pending(str(self))) <= MAX_LENGTH and parse(str(self)) == self
 
 
+@dataclass(frozen=True)
+class GroupName:
+    """Name of the snapshot group that a run makes of one instance's disks; a group cannot be renamed.
+
+    The cloud names the members after it, with ``_0``, ``_1`` and so on behind it (SDK, SnapshotGroupName). Such a name is
+    as good as a pending one: its snapshot gets its own when its level is known.
+    """
+
+    prefix: str
+    run_id: str
+    instance_id: str
+
+    def __str__(self) -> str:
+        return f"quiesce-{self.prefix}-{self.run_id}-{self.instance_id.removeprefix('ins-')}"
+
+
 def pending(name: str) -> str:
     """Return the name that a snapshot has until its level is known."""
     return name + PENDING

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from quiesce.model import Intent, Limits, TargetPlan
-from quiesce.naming import MAX_LENGTH, SnapshotName
+from quiesce.naming import MAX_LENGTH, GroupName, SnapshotName
 from quiesce.policies import Policy
 from quiesce.request import Request
 
@@ -139,7 +139,16 @@ def _misnamed(names: Iterable[SnapshotName]) -> Iterator[Refusal]:
 
 
 def _name(request: Request, policy: Policy, disk_id: str) -> SnapshotName:
-    return SnapshotName(policy.name_prefix or request.policy, request.run_id, disk_id)
+    return SnapshotName(_prefix(request, policy), request.run_id, disk_id)
+
+
+def _group(request: Request, policy: Policy, instance: Instance) -> str | None:
+    name = GroupName(_prefix(request, policy), request.run_id, instance.instance_id)
+    return str(name) if policy.snapshot_group else None
+
+
+def _prefix(request: Request, policy: Policy) -> str:
+    return policy.name_prefix or request.policy
 
 
 def _plan(request: Request, policy: Policy, instance: Instance, names: dict[str, SnapshotName], now: datetime) -> TargetPlan:
@@ -147,15 +156,17 @@ def _plan(request: Request, policy: Policy, instance: Instance, names: dict[str,
     if policy.expire_after_days is not None:
         expiry = now.astimezone(timezone.utc) + timedelta(days=policy.expire_after_days) + EXPIRY_MARGIN
         expires_at = expiry.isoformat(timespec="seconds")
+    group = _group(request, policy, instance)
     return TargetPlan(
         run_id=request.run_id,
         policy=request.policy,
         instance_id=instance.instance_id,
         address=instance.address,
-        intents=tuple(Intent(disk_id, str(name), expires_at) for disk_id, name in names.items()),
+        intents=tuple(Intent(disk_id, str(name), expires_at, group) for disk_id, name in names.items()),
         level=policy.asked,
         on_quiesce_failure=policy.on_quiesce_failure,
         limits=Limits(policy.acquire_limit_s, policy.hold_limit_s),
         hold_until=policy.hold_until,
+        on_partial=policy.on_partial,
         tags=dict(policy.tags),
     )

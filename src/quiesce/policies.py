@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from quiesce import naming
 from quiesce.errors import PolicyError, RequestError
-from quiesce.model import HoldUntil, Level, OnQuiesceFailure
+from quiesce.model import HoldUntil, Level, OnPartial, OnQuiesceFailure
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -66,6 +66,8 @@ class Policy(Table, frozen=True):
     acquire_limit_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
     hold_limit_s: Annotated[float, Meta(gt=0, le=120)] = 10.0
     hold_until: HoldUntil = HoldUntil.ACCEPTED
+    snapshot_group: bool = False
+    on_partial: OnPartial = OnPartial.KEEP
     expire_after_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
     name_prefix: Prefix | None = None
     tags: dict[str, str] = {}

@@ -34,16 +34,25 @@ class SnapshotStore(Protocol):
     """The snapshots of one region. Every method raises CloudError and nothing else."""
 
     def find(self, intents: Sequence[Intent]) -> Mapping[str, Snapshot]:
-        """Look up by exact name, pending or not; keys are disk ids. A disk without such a snapshot is absent."""
+        """Look up by exact name, pending or not, or as a member of the group named; keys are disk ids.
+
+        A disk without such a snapshot is absent.
+        """
 
     def prepare(self, intents: Sequence[Intent]) -> None:
         """Do everything slow that ``create`` needs, and refuse what it would refuse; creates nothing."""
 
-    def create(self, intent: Intent, *, timeout_s: float) -> str:
-        """Send CreateSnapshot once, under the pending name, and return the id. A null id is an ambiguous CloudError."""
+    def create(self, *intents: Intent, timeout_s: float) -> str:
+        """Send one call that makes this snapshot, once, or a group of several; returns the snapshot's or group's id.
 
-    def label(self, names: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Tag snapshots, then give each (by its id) the name that is no longer pending; runs after the release only."""
+        A null id is an ambiguous CloudError. UnavailableError: this account has no groups, so nothing was made.
+        """
+
+    def label(self, names: Mapping[str, str], tags: Mapping[str, str], *, expires_at: str | None = None) -> None:
+        """Tag snapshots, then give each (by its id) its name; runs after the release only.
+
+        ``expires_at`` is for members of a group, which cannot be given an expiry when they are made.
+        """
 
 
 class Clock(Protocol):

@@ -8,13 +8,12 @@ the journal alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from quiesce import facts, holds, session
+from quiesce import creation, facts, holds, session
 from quiesce.errors import CloudError
 from quiesce.judge import Verdict, judge
-from quiesce.model import HoldUntil, Intent, OnQuiesceFailure, Snapshot, TargetPlan
+from quiesce.model import HoldUntil, OnQuiesceFailure, Snapshot, TargetPlan
 from quiesce.ports import World
 from quiesce.story import Story
 
@@ -42,10 +41,10 @@ def protect(plan: TargetPlan, world: World) -> Outcome:
     if _look_up_and_prepare(plan, world, journal, checked):
         with session.hold(plan, world, journal, checked) as hold_ends_s:
             if hold_ends_s is not None:
-                _snapshot(plan, world, journal)
+                creation.create(plan, world, journal)
                 _wait_until(plan, world, journal, hold_ends_s - RELEASE_MARGIN_S)
         if hold_ends_s is None and _may_go_on_without(plan, journal):
-            _snapshot(plan, world, journal)
+            creation.create(plan, world, journal)
         _reconcile(plan, world, journal)
     return Outcome(plan, judge(plan, journal.facts), journal.entries)
 
@@ -71,26 +70,9 @@ def _look_up_and_prepare(plan: TargetPlan, world: World, journal: facts.Journal,
     return not found and not elsewhere
 
 
-def _snapshot(plan: TargetPlan, world: World, journal: facts.Journal) -> None:
-    """Send every CreateSnapshot at the same time, each exactly once."""
-
-    def create(intent: Intent) -> None:
-        journal.note(facts.CreateSent(intent.disk_id))
-        try:
-            snapshot_id = world.snapshots.create(intent, timeout_s=world.api_timeout_s)
-        except CloudError as error:
-            journal.note(facts.NotAccepted(intent.disk_id, error.code, str(error), error.ambiguous))
-        else:
-            journal.note(facts.Accepted(intent.disk_id, snapshot_id))
-
-    with ThreadPoolExecutor(max_workers=len(plan.intents)) as pool:
-        list(pool.map(create, plan.intents))
-
-
 def _wait_until(plan: TargetPlan, world: World, journal: facts.Journal, deadline_s: float) -> None:
     """Keep holding until the moment that the policy names, at most until ``deadline_s``."""
-    accepted = {fact.disk_id for fact in journal.facts if isinstance(fact, facts.Accepted)}
-    if plan.hold_until is HoldUntil.ACCEPTED or accepted != set(plan.disks):
+    if plan.hold_until is HoldUntil.ACCEPTED or Story(journal.facts).accepted_disks != set(plan.disks):
         return
     seen = False
     while not seen and world.clock.monotonic() < deadline_s:
@@ -116,17 +98,17 @@ def _may_go_on_without(plan: TargetPlan, journal: facts.Journal) -> bool:
 
 
 def _reconcile(plan: TargetPlan, world: World, journal: facts.Journal) -> None:
-    """After the release: find out by name whether a call whose answer was lost has worked."""
-    unsure = [f.disk_id for f in journal.facts if isinstance(f, facts.NotAccepted) and f.ambiguous]
-    if not unsure:
+    """After the release: find out by name what was made by a call whose answer was lost, or named a group alone."""
+    story = Story(journal.facts)
+    if not story.unsure_disks:
         return
     try:
-        found = _look(plan, world, LOOKS, tuple(unsure))
+        found = _look(plan, world, LOOKS, story.unsure_disks)
     except CloudError as error:
         journal.note(facts.Trouble("reconcile", str(error)))
         return
-    for disk_id, snapshot in found.items():
-        journal.note(facts.Adopted(disk_id, snapshot.snapshot_id, None))
+    for snapshot in found.values():
+        journal.note(creation.found(snapshot, story.group))
 
 
 def _look(plan: TargetPlan, world: World, looks: int, disks: tuple[str, ...] = ()) -> Mapping[str, Snapshot]:

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
-from quiesce.adapters.cbs import CbsSnapshots, RateLimit, find_disks
+from quiesce.adapters.cbs import CbsSnapshots, find_disks
 from quiesce.adapters.cls import RunRecords
 from quiesce.adapters.cvm import find_instances
 from quiesce.adapters.hook_client import HookClient
 from quiesce.adapters.logs import JsonLog
+from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tencent import Cloud
 from quiesce.budget import unsafe
 from quiesce.certificate import Certificate, issue, recorded_level

@@ -53,6 +53,7 @@ def _hook_steps(steps: tuple[holds.Step, ...]) -> dict[str, object]:
 
 
 def _cloud_fields(fact: facts.Fact) -> dict[str, object]:
+    """What was asked of the cloud, and its answers."""
     match fact:
         case facts.CreateSent(disk_id):
             return {"step": "create_sent", "disk_id": disk_id}
@@ -61,6 +62,19 @@ def _cloud_fields(fact: facts.Fact) -> dict[str, object]:
         case facts.NotAccepted(disk_id, code, message, ambiguous):
             outcome = "unknown" if ambiguous else "refused"
             return {"step": "create", "outcome": outcome, "disk_id": disk_id, "code": code, "reason": message}
+        case facts.GroupAccepted(group_id, disk_ids):
+            return {"step": "create_group", "outcome": "accepted", "group_id": group_id, "disk_ids": " ".join(disk_ids)}
+        case facts.GroupUnavailable(code, message):
+            return {"step": "create_group", "outcome": "unavailable", "code": code, "reason": message}
+        case _:
+            return _look_fields(fact)
+
+
+def _look_fields(fact: facts.Fact) -> dict[str, object]:
+    """What was seen when it was looked at, and what failed."""
+    match fact:
+        case facts.Member(disk_id, snapshot_id, group_id):
+            return {"step": "member", "disk_id": disk_id, "snapshot_id": snapshot_id, "group_id": group_id}
         case facts.Adopted(disk_id, snapshot_id, recorded):
             level = recorded.word if recorded is not None else "unrecorded"
             return {"step": "adopt", "outcome": level, "disk_id": disk_id, "snapshot_id": snapshot_id}

@@ -34,7 +34,30 @@ class Story:
     def snapshots(self) -> dict[str, str]:
         """Disk id to snapshot id, of every snapshot of this set that is known to exist."""
         known = {fact.disk_id: fact.snapshot_id for fact in self.all(facts.Adopted)}
+        known |= {fact.disk_id: fact.snapshot_id for fact in self.all(facts.Member)}
         return known | {fact.disk_id: fact.snapshot_id for fact in self.all(facts.Accepted)}
+
+    @property
+    def group(self) -> facts.GroupAccepted | None:
+        """The group that was accepted, if the set was made by one call."""
+        return next(iter(self.all(facts.GroupAccepted)), None)
+
+    @property
+    def accepted_disks(self) -> set[str]:
+        """Disks of which a snapshot was accepted, each by itself or all as a group."""
+        singly = {fact.disk_id for fact in self.all(facts.Accepted)}
+        return singly | set(self.group.disk_ids if self.group else ())
+
+    @property
+    def last_acceptance(self) -> int:
+        """Place of the last fact that accepts anything; ValueError when there is none."""
+        return max(i for i, fact in enumerate(self.noted) if isinstance(fact, facts.Accepted | facts.GroupAccepted))
+
+    @property
+    def unsure_disks(self) -> tuple[str, ...]:
+        """Disks whose snapshot has to be looked up: the answer was lost, or named the group alone."""
+        lost = [fact.disk_id for fact in self.all(facts.NotAccepted) if fact.ambiguous]
+        return (*lost, *(self.group.disk_ids if self.group else ()))
 
     @property
     def checked(self) -> holds.CheckAnswer | None:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from quiesce.adapters.cbs import CbsSnapshots, RateLimit
+from quiesce.adapters.cbs import CbsSnapshots
+from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tencent import Cloud
 from quiesce.model import Intent
 from tests.function.loopback import Authority, LoopbackServer, Received, Reply

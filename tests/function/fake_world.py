@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from quiesce.errors import CloudError
+from quiesce.errors import CloudError, UnavailableError
 from quiesce.model import HoldUntil, Intent, Level, Limits, OnQuiesceFailure, Snapshot, TargetPlan
 from quiesce.naming import pending
 from quiesce.ports import World
@@ -25,13 +26,18 @@ def plan_for(
     on_quiesce_failure: OnQuiesceFailure = OnQuiesceFailure.FAIL,
     hold_until: HoldUntil = HoldUntil.ACCEPTED,
     run_id: str = "run-1",
+    group: str | None = None,
+    expires_at: str | None = None,
 ) -> TargetPlan:
     return TargetPlan(
         run_id=run_id,
         policy="nightly",
         instance_id="ins-1",
         address="10.0.0.7",
-        intents=tuple(Intent(disk, f"quiesce-nightly-{run_id}-{disk}") for disk in disks or ("disk-a",)),
+        intents=tuple(
+            Intent(disk, f"quiesce-nightly-{run_id}-{disk}", expires_at, group and f"quiesce-{group}-{run_id}-ins")
+            for disk in disks or ("disk-a",)
+        ),
         level=level,
         on_quiesce_failure=on_quiesce_failure,
         limits=LIMITS,
@@ -59,6 +65,10 @@ class FakeCloud:
     latency_s: float = 0.3
     prepared: set[str] = field(default_factory=set)
     state: str = "NORMAL"
+    group_of: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Snapshot id to the id and the name of the group that it is a member of."""
+    expiries: dict[str, str] = field(default_factory=dict)
+    looks_while_held: int = 0
     hidden_looks: int = 0
     """How many more look-ups do not list anything yet."""
     ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -66,11 +76,23 @@ class FakeCloud:
     def find(self, intents: Sequence[Intent]) -> Mapping[str, Snapshot]:
         if self.faults.strikes("find", "before"):
             raise CloudError("find", code="InternalError", ambiguous=False)
+        self.looks_while_held += self.instance.owes_a_release
         if self.hidden_looks:
             self.hidden_looks -= 1
             return {}
-        names = {i.disk_id: (i.name, pending(i.name)) for i in intents}
-        return {d: cut.snapshot for d, known in names.items() for cut in self.cuts if cut.snapshot.name in known}
+        found = {i.disk_id: self._found(i, cut.snapshot) for i in intents for cut in self.cuts if self._is(i, cut.snapshot)}
+        if self.faults.strikes("find", "member missing"):
+            found.pop(intents[-1].disk_id, None)
+        return found
+
+    def _is(self, intent: Intent, snapshot: Snapshot) -> bool:
+        _, group = self.group_of.get(snapshot.snapshot_id, ("", None))
+        by_name = snapshot.name in (intent.name, pending(intent.name))
+        return by_name or (group is not None and (group, intent.disk_id) == (intent.group, snapshot.disk_id))
+
+    def _found(self, intent: Intent, snapshot: Snapshot) -> Snapshot:
+        named = snapshot.name in (intent.name, pending(intent.name))
+        return snapshot if named else replace(snapshot, group_id=self.group_of[snapshot.snapshot_id][0])
 
     def prepare(self, intents: Sequence[Intent]) -> None:
         assert not self.instance.owes_a_release, "something slow is done inside the hold"
@@ -78,7 +100,27 @@ class FakeCloud:
             raise CloudError("prepare", code="ClientNetworkError", ambiguous=False)
         self.prepared |= {intent.disk_id for intent in intents}
 
-    def create(self, intent: Intent, *, timeout_s: float) -> str:
+    def create(self, *intents: Intent, timeout_s: float) -> str:
+        return self._create_group(intents, timeout_s) if len(intents) > 1 else self._create(intents[0], timeout_s)
+
+    def _create_group(self, intents: Sequence[Intent], timeout_s: float) -> str:
+        """Cut one disk after the other; the members have the group's name with a number until they get their own."""
+        if self.faults.strikes("create group", "unavailable"):
+            raise UnavailableError("no groups here", code="UnsupportedOperation")
+        if self.faults.strikes("create group", "before"):
+            raise CloudError("refused", code="InsufficientSnapshotQuota", ambiguous=False)
+        if self.faults.strikes("create group", "never_arrived"):
+            raise CloudError("lost", code="ClientNetworkError", ambiguous=True)
+        group_id = f"snapg-{next(self.ids)}"
+        for number, intent in enumerate(intents):
+            snapshot_id = self._create(intent, timeout_s)
+            self.group_of[snapshot_id] = (group_id, intent.group or "")
+            self._change([snapshot_id], partial(replace, name=f"{intent.group}_{number}"))
+        if self.faults.strikes("create group", "after"):
+            raise CloudError("lost", code="ClientNetworkError", ambiguous=True)
+        return group_id
+
+    def _create(self, intent: Intent, timeout_s: float) -> str:
         assert intent.disk_id in self.instance.disks, "a snapshot of a disk that nobody has"
         assert intent.disk_id in self.prepared, "nothing was prepared for this disk"
         assert timeout_s > 0
@@ -98,10 +140,11 @@ class FakeCloud:
             raise CloudError("lost", code="ClientNetworkError", ambiguous=True)
         return snapshot.snapshot_id
 
-    def label(self, names: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    def label(self, names: Mapping[str, str], tags: Mapping[str, str], *, expires_at: str | None = None) -> None:
         assert not self.instance.owes_a_release, "something slow is done inside the hold"
         if self.faults.strikes("label", "before"):
             raise CloudError("label", code="InternalError", ambiguous=False)
+        self.expiries |= dict.fromkeys(names, expires_at) if expires_at else {}
         self._change(names, lambda snapshot: replace(snapshot, tags={**snapshot.tags, **tags}))
         if self.faults.strikes("label", "tagged only"):
             raise CloudError("rename", code="InternalError", ambiguous=False)

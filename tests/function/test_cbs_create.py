@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quiesce.adapters.cbs import CbsSnapshots, RateLimit
+from quiesce.adapters.cbs import CbsSnapshots
+from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tencent import Cloud
 from quiesce.errors import CloudError
 from quiesce.model import Intent

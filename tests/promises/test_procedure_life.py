@@ -26,6 +26,7 @@ STEPS = {
     "find": ["before"],
     "prepare": ["before"],
     "quiesce": ["before", "after", "refused"],
+    "create group": ["before", "never_arrived", "after", "unavailable"],
     "create disk-a": ["before", "never_arrived", "after", "hold_ends"],
     "create disk-b": ["before", "never_arrived", "after"],
     "release": ["before", "after"],
@@ -43,12 +44,13 @@ class ProcedureLife(RuleBasedStateMachine):
         disks=st.sampled_from([("disk-a",), ("disk-a", "disk-b")]),
         moment=st.sampled_from(list(HoldUntil)),
         on_failure=st.sampled_from(list(OnQuiesceFailure)),
+        group=st.sampled_from([None, "group"]),
     )
-    def begin(self, disks: tuple[str, ...], moment: HoldUntil, on_failure: OnQuiesceFailure) -> None:
+    def begin(self, disks: tuple[str, ...], moment: HoldUntil, on_failure: OnQuiesceFailure, group: str | None) -> None:
         self.here = FakeWorld(disks=disks)
         self.here.recorded_level = partial(recorded_level, key=KEY)
         self.plan_of: Callable[[str], TargetPlan] = lambda run_id: plan_for(
-            *disks, hold_until=moment, on_quiesce_failure=on_failure, run_id=run_id
+            *disks, hold_until=moment, on_quiesce_failure=on_failure, run_id=run_id, group=group
         )
         self.without_a_hold = on_failure is OnQuiesceFailure.CRASH_CONSISTENT
         """Whether deliveries may create without a hold: nothing keeps two such from each other (docs/adr/0004)."""
@@ -120,13 +122,15 @@ class ProcedureLife(RuleBasedStateMachine):
         for run in range(1, self.run + 1):
             made = {c.snapshot.snapshot_id: c.snapshot for c in self.here.cloud.cuts if f"run-{run}-" in c.snapshot.name}
             for snapshot in made.values():
-                assert snapshot.name.endswith(PENDING) or TAG_LEVEL in snapshot.tags
+                member = "_" in snapshot.name
+                assert member or snapshot.name.endswith(PENDING) or TAG_LEVEL in snapshot.tags
                 assert words[snapshot.tags.get(TAG_LEVEL, "none")] <= self._truth(set(made))
 
     @invariant()
     def one_run_makes_one_set_or_nothing(self) -> None:
-        names = Counter(cut.snapshot.name.removesuffix(PENDING) for cut in self.here.cloud.cuts)
-        assert not [name for name, count in names.items() if count > 1]
+        for run in range(1, self.run + 1):
+            made = Counter(c.snapshot.disk_id for c in self.here.cloud.cuts if f"run-{run}-" in c.snapshot.name)
+            assert not [disk_id for disk_id, count in made.items() if count > 1]
 
     def _deliver(self, faults: dict[str, str]) -> None:
         self.here.faults.at = faults

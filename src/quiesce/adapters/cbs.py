@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+from quiesce.adapters.cbs_groups import Groups
+from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tags import SnapshotTags
 from quiesce.adapters.tencent import Answer, Api, Cloud, Nothing, Page, pages
 from quiesce.errors import CloudError
 from quiesce.model import Intent, Snapshot
 from quiesce.naming import pending
 from quiesce.plan import Disk
-from quiesce.ports import Clock
 
 DISKS_PER_FILTER = 10
 """SDK, cbs, DescribeSnapshots: values of the filter ``disk-id``."""
 INSTANCES_PER_FILTER = 5
-CREATES_PER_WINDOW = 20
-WINDOW_S = 1.05
-"""CreateSnapshot: 20 requests a second per account and region (API reference), and a little for their clock."""
-LOOK_EVERY_S = 0.05
 
 
 class _Tag(Answer, frozen=True):
@@ -61,47 +57,6 @@ class _Created(Answer, frozen=True):
     snapshot_id: str | None = None
 
 
-class RateLimit:
-    """Lets at most ``count`` calls be underway, or just done, in any ``window_s`` seconds. One per process, for all targets.
-
-    A permit is taken before the hold and used in it, however long that takes to get, so it counts until the window after
-    its use is over. One that is not used has to be given back.
-    """
-
-    def __init__(self, clock: Clock, count: int = CREATES_PER_WINDOW, window_s: float = WINDOW_S) -> None:
-        self._clock = clock
-        self._count = count
-        self._window_s = window_s
-        self._lock = threading.Lock()
-        self._taken = 0
-        self._used: deque[float] = deque()
-
-    def take(self, count: int) -> None:
-        """Wait until this many permits are there, and take them all; more than there are, when none is in use."""
-        while not self._taken_at_once(count):
-            self._clock.sleep(LOOK_EVERY_S)
-
-    def _taken_at_once(self, count: int) -> bool:
-        with self._lock:
-            while self._used and self._used[0] <= self._clock.monotonic() - self._window_s:
-                self._used.popleft()
-            busy = self._taken + len(self._used)
-            free = not busy or busy + count <= self._count
-            self._taken += count if free else 0
-            return free
-
-    def used(self) -> None:
-        """Say that a call was answered, or given up: from here on it is certainly in the past of the cloud's counter."""
-        with self._lock:
-            self._taken -= 1
-            self._used.append(self._clock.monotonic())
-
-    def give_back(self, count: int) -> None:
-        """Return permits that will not be used."""
-        with self._lock:
-            self._taken -= count
-
-
 class CbsSnapshots:
     """The snapshots of one region, for one target. Only ``create`` may be called from several threads at a time."""
 
@@ -109,6 +64,7 @@ class CbsSnapshots:
         self._cloud = cloud
         self._rate_limit = rate_limit
         self._reader = _api(cloud)
+        self._groups = Groups(self._reader)
         self._writers: dict[str, Api] = {}
         self._permitted: set[str] = set()
 
@@ -118,54 +74,99 @@ class CbsSnapshots:
         self._permitted.clear()
 
     def find(self, intents: Sequence[Intent]) -> Mapping[str, Snapshot]:
-        """Look up by exact name, newest first, because whether the API's own name filter is exact is not documented."""
+        """Look up by exact name, newest first, because whether the API's own name filter is exact is not documented.
+
+        What has no name of its own yet is found through its group. That members are named after it is documented too, and
+        relied upon only where the group cannot be asked for.
+        """
+        group = _group_of(intents)
+        found, numbered = self._named(intents, group)
+        for snapshot in self._members(group) if group and len(found) < len(intents) else ():
+            if any(intent.disk_id == snapshot.disk_id for intent in intents):
+                found.setdefault(snapshot.disk_id, snapshot)
+        return {**numbered, **found} if self._groups.unavailable else found
+
+    def _named(self, intents: Sequence[Intent], group: str | None) -> tuple[dict[str, Snapshot], dict[str, Snapshot]]:
+        """List the disks' snapshots: those that bear their own names, and those that bear the group's with a number."""
         wanted = {(intent.disk_id, name) for intent in intents for name in (intent.name, pending(intent.name))}
         found: dict[str, Snapshot] = {}
+        numbered: dict[str, Snapshot] = {}
         for some in _by_tens(intents):
             params = {"Filters": [{"Name": "disk-id", "Values": some}], "OrderField": "CREATE_TIME", "Order": "DESC"}
             for page in pages(self._reader, "DescribeSnapshots", params, _Snapshots):
-                for listed in page.snapshot_set or ():
-                    if listed.snapshot_id and (listed.disk_id, listed.snapshot_name) in wanted:
-                        snapshot = _snapshot(listed)
+                for snapshot in (_snapshot(listed) for listed in page.snapshot_set or () if listed.snapshot_id):
+                    if (snapshot.disk_id, snapshot.name) in wanted:
                         found.setdefault(snapshot.disk_id, snapshot)
+                    elif group and snapshot.name.rpartition("_")[0] == group and snapshot.disk_id in some:
+                        numbered.setdefault(snapshot.disk_id, snapshot)
                 if all(disk_id in found for disk_id in some):
                     break
-        return found
+        return found, numbered
 
     def prepare(self, intents: Sequence[Intent]) -> None:
-        """Take the permits, then open one connection per disk by reading that disk, which also tells that it is there.
+        """Take the permits, and one for a group, then open one connection per disk by reading that disk.
 
-        A disk that is being snapshotted by anybody is refused here: CreateSnapshot would be, inside the hold (API
-        reference, InvalidDisk.SnapshotCreating). Connections last, so that none is idle for longer than the hold takes.
+        Reading it also tells that it is there. A disk that is being snapshotted by anybody is refused here: CreateSnapshot
+        would be, inside the hold (API reference, InvalidDisk.SnapshotCreating). Connections last, so that none is idle for
+        longer than the hold takes.
         """
         self._insist_on_idle(intents)
-        self._rate_limit.take(len(intents))
-        self._permitted.update(intent.disk_id for intent in intents)
+        permits = [intent.disk_id for intent in intents] + [name for name in (_group_of(intents),) if name]
+        self._rate_limit.take(len(permits))
+        self._permitted.update(permits)
         self._writers = {intent.disk_id: _api(self._cloud) for intent in intents}
         with ThreadPoolExecutor(max_workers=len(self._writers)) as pool:
             list(pool.map(_warm, self._writers.values(), self._writers.keys()))
 
-    def create(self, intent: Intent, *, timeout_s: float) -> str:
-        """Send CreateSnapshot exactly once, on the connection that ``prepare`` opened for this disk."""
+    def create(self, *intents: Intent, timeout_s: float) -> str:
+        """Send CreateSnapshot or CreateSnapshotGroup exactly once, on the connection that ``prepare`` opened."""
+        api, group = self._writers[intents[0].disk_id], _group_of(intents)
+        if group is None:
+            return self._create(api, intents[0], timeout_s)
+        try:
+            return self._groups.create(api, intents, timeout_s)
+        finally:
+            self._use(group)
+
+    def _create(self, api: Api, intent: Intent, timeout_s: float) -> str:
         params = {"DiskId": intent.disk_id, "SnapshotName": pending(intent.name)}
         if intent.expires_at is not None:
             params["Deadline"] = intent.expires_at
         try:
-            created = self._writers[intent.disk_id].once("CreateSnapshot", params, _Created, timeout_s=timeout_s)
+            created = api.once("CreateSnapshot", params, _Created, timeout_s=timeout_s)
         finally:
-            self._permitted.remove(intent.disk_id)
-            self._rate_limit.used()
+            self._use(intent.disk_id)
         if not created.snapshot_id:
             message = "CreateSnapshot was answered without a SnapshotId, so whether it worked is not known"
             raise CloudError(message, code="NullSnapshotId", ambiguous=True)
         return created.snapshot_id
 
-    def label(self, names: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Tag first and rename last, so that a name without ``pending`` means that the tags are there."""
+    def label(self, names: Mapping[str, str], tags: Mapping[str, str], *, expires_at: str | None = None) -> None:
+        """Tag first and rename last, so that a name without ``pending`` means that the tags are there.
+
+        The expiry before either: it needs no right to tag, and without it a snapshot is kept, and paid for, for ever.
+        """
+        for snapshot_id in names if expires_at else ():
+            expiry = {"SnapshotId": snapshot_id, "IsPermanent": False, "Deadline": expires_at}
+            self._reader.read("ModifySnapshotAttribute", expiry, Nothing)
         SnapshotTags(self._cloud).put(list(names), tags)
         for snapshot_id, name in names.items():
             params = {"SnapshotId": snapshot_id, "SnapshotName": name}
             self._reader.read("ModifySnapshotAttribute", params, Nothing)
+
+    def _members(self, group: str) -> Iterator[Snapshot]:
+        """Every member of the groups with this name, newest first."""
+        group_of = self._groups.members(group)
+        if not group_of:
+            return
+        params = {"SnapshotIds": list(group_of), "OrderField": "CREATE_TIME", "Order": "DESC"}
+        for page in pages(self._reader, "DescribeSnapshots", params, _Snapshots):
+            for listed in page.snapshot_set or ():
+                yield replace(_snapshot(listed), group_id=group_of.get(listed.snapshot_id or ""))
+
+    def _use(self, permit: str) -> None:
+        self._permitted.remove(permit)
+        self._rate_limit.used()
 
     def _insist_on_idle(self, intents: Sequence[Intent]) -> None:
         for some in _by_tens(intents):
@@ -190,6 +191,11 @@ def find_disks(cloud: Cloud, instance_ids: Sequence[str]) -> tuple[Disk, ...]:
         for disk in page.disk_set or ()
     ]
     return tuple(_disk(disk) for disk in listed if disk.disk_id)
+
+
+def _group_of(intents: Sequence[Intent]) -> str | None:
+    """Name of the group that these make; one disk is asked for by itself."""
+    return intents[0].group if len(intents) > 1 else None
 
 
 def _by_tens(intents: Sequence[Intent]) -> list[list[str]]:
