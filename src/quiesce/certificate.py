@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from quiesce import facts
 from quiesce.holds import Attachment, Stall, Witness
 from quiesce.judge import Verdict
 from quiesce.model import Level, Snapshot, TargetPlan
@@ -22,6 +23,7 @@ VERSION = 1
 TAG_LEVEL = "quiesce:level"
 TAG_SEAL = "quiesce:seal"
 SEAL_DIGITS = 32
+SINGLY, BY_GROUP = "CreateSnapshot", "CreateSnapshotGroup"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class SigningKey:
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One target's certificate. ``held_s`` is the hook's own count of the hold, in seconds."""
+    """One target's certificate. ``held_s`` is the hook's own count of the hold, in seconds.
+
+    ``created_by`` is the call that was sent for the set, null when this delivery sent none; ``group_refusal`` says why it
+    was not CreateSnapshotGroup although the policy wanted that.
+    """
 
     version: int
     run_id: str
@@ -50,6 +56,9 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     level_asked: str
     reasons: tuple[str, ...]
     snapshots: dict[str, str]
+    created_by: str | None
+    group_id: str | None
+    group_refusal: str
     hold_until: str
     lease_id: str | None
     held_s: float | None
@@ -77,6 +86,9 @@ def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, iss
         level_asked=plan.level.word,
         reasons=verdict.reasons,
         snapshots=verdict.snapshots,
+        created_by=_created_by(plan, story),
+        group_id=story.group.group_id if story.group else None,
+        group_refusal=_group_refusal(story),
         hold_until=plan.hold_until.value,
         lease_id=story.lease_id,
         held_s=story.released.held_s if story.released else None,
@@ -90,6 +102,17 @@ def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, iss
         key_id=key.key_id,
     )
     return msgspec.structs.replace(unsigned, signature=key.sign(_canonical(unsigned)))
+
+
+def _created_by(plan: TargetPlan, story: Story) -> str | None:
+    if not story.all(facts.CreateSent):
+        return None
+    return BY_GROUP if plan.grouped and not story.group_unavailable else SINGLY
+
+
+def _group_refusal(story: Story) -> str:
+    unavailable = story.group_unavailable
+    return f"{unavailable.code}: {unavailable.message}" if unavailable else ""
 
 
 def is_genuine(certificate: Certificate, key: SigningKey) -> bool:

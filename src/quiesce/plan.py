@@ -15,6 +15,12 @@ EXPIRY_MARGIN = timedelta(hours=1)
 """CBS refuses a Deadline earlier than a day after the call (API reference, CreateSnapshot); the call comes after us."""
 
 
+def expiry_in(days: int, now: datetime) -> str:
+    """Write when something expires that CBS shall keep for this many days, in UTC with offset."""
+    expiry = now.astimezone(timezone.utc) + timedelta(days=days) + EXPIRY_MARGIN
+    return expiry.isoformat(timespec="seconds")
+
+
 @dataclass(frozen=True)
 class Instance:
     """A CVM as the cloud lists it. ``local_*``: kinds of its disks that are not CBS; no snapshot covers those."""
@@ -152,10 +158,8 @@ def _prefix(request: Request, policy: Policy) -> str:
 
 
 def _plan(request: Request, policy: Policy, instance: Instance, names: dict[str, SnapshotName], now: datetime) -> TargetPlan:
-    expires_at = None
-    if policy.expire_after_days is not None:
-        expiry = now.astimezone(timezone.utc) + timedelta(days=policy.expire_after_days) + EXPIRY_MARGIN
-        expires_at = expiry.isoformat(timespec="seconds")
+    days = policy.expire_after_days
+    expires_at = None if days is None else expiry_in(days, now)
     group = _group(request, policy, instance)
     return TargetPlan(
         run_id=request.run_id,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from quiesce import facts
 from quiesce.certificate import TAG_LEVEL, TAG_SEAL, Certificate, SigningKey, seal
 from quiesce.model import Level, OnQuiesceFailure
+from quiesce.naming import pending
 from quiesce.procedure import Outcome
 from quiesce.story import Story
 
@@ -48,6 +49,8 @@ class TargetReport:
     certificate: Certificate | None
     refusal: str = ""
     label_trouble: str = ""
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """What became of each snapshot of a set that could not be made whole, by its id or its group's."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +85,27 @@ def status_of(outcome: Outcome) -> Status:
 
 
 def names_of(outcome: Outcome) -> Mapping[str, str]:
-    """Snapshot id to the name that it has from now on, because its level is known.
+    """Snapshot id to the name that it has from now on: its own, or still a pending one where there is no whole set.
 
     Only the delivery that made a set vouches for it: one that found it may have come while the first was still judging,
     and would write its own, weaker, level over the first one's.
     """
     if not any(isinstance(entry.fact, facts.CreateSent) for entry in outcome.entries):
         return {}
-    made = outcome.verdict.snapshots
-    return {made[intent.disk_id]: intent.name for intent in outcome.plan.intents if intent.disk_id in made}
+    made, whole = outcome.verdict.snapshots, outcome.verdict.level > Level.NONE
+    return {
+        made[intent.disk_id]: intent.name if whole else pending(intent.name)
+        for intent in outcome.plan.intents
+        if intent.disk_id in made
+    }
+
+
+def leftovers_of(outcome: Outcome) -> tuple[str, ...]:
+    """Ids of what this delivery made of a set that could not be made whole: its snapshots, or the group that has them."""
+    story = Story(tuple(entry.fact for entry in outcome.entries))
+    if outcome.verdict.level > Level.NONE or not story.all(facts.CreateSent):
+        return ()
+    return (story.group.group_id,) if story.group else tuple(outcome.verdict.snapshots.values())
 
 
 def tags_of(outcome: Outcome, certificate: Certificate, key: SigningKey) -> Mapping[str, str]:
@@ -124,5 +139,6 @@ def _target_body(target: TargetReport) -> dict[str, object]:
         "level": target.certificate.level if target.certificate else Level.NONE.word,
         "refusal": target.refusal,
         "label_trouble": target.label_trouble,
+        "partial": target.partial,
         "certificate": target.certificate,
     }

@@ -12,19 +12,20 @@ from datetime import datetime, timezone
 from quiesce.adapters.cbs import CbsSnapshots, find_disks
 from quiesce.adapters.cls import RunRecords
 from quiesce.adapters.cvm import find_instances
+from quiesce.adapters.discard import discard
 from quiesce.adapters.hook_client import HookClient
 from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tencent import Cloud
-from quiesce.budget import unsafe
-from quiesce.certificate import Certificate, issue, recorded_level
+from quiesce.budget import DISCARD_S, unsafe
+from quiesce.certificate import BY_GROUP, Certificate, issue, recorded_level
 from quiesce.errors import CloudError, PolicyError
-from quiesce.model import Level, TargetPlan
-from quiesce.plan import Refusal, make_plans
+from quiesce.model import Level, OnPartial, TargetPlan
+from quiesce.plan import Refusal, expiry_in, make_plans
 from quiesce.policies import Policy
 from quiesce.ports import World
 from quiesce.procedure import Outcome, protect
-from quiesce.report import Report, Status, TargetReport, body_of, names_of, status_of, tags_of
+from quiesce.report import Report, Status, TargetReport, body_of, leftovers_of, names_of, status_of, tags_of
 from quiesce.request import Request
 from quiesce.settings import Settings
 from quiesce.steps import steps_of
@@ -99,6 +100,7 @@ class Run:
             status=status_of(outcome),
             certificate=certificate,
             label_trouble=self._label(outcome, certificate, snapshots),
+            partial=self._discard(outcome),
         )
         for step in steps_of(plan, outcome.entries):
             self._log.step(step)
@@ -112,10 +114,19 @@ class Run:
             return ""
         tags = tags_of(outcome, certificate, self._settings.certificate_key)
         try:
-            snapshots.label(names, tags)
+            snapshots.label(names, tags, expires_at=_late_expiry(outcome.plan, certificate))
         except CloudError as error:
             return str(error)
         return ""
+
+    def _discard(self, outcome: Outcome) -> Mapping[str, str]:
+        """Do with a part of a set what the policy says; it was named and marked as none before."""
+        leftovers = leftovers_of(outcome)
+        if not leftovers or outcome.plan.on_partial is OnPartial.KEEP:
+            return dict.fromkeys(leftovers, "kept")
+        expires_at = expiry_in(1, datetime.now(timezone.utc))
+        members = tuple(outcome.verdict.snapshots.values())
+        return discard(self._cloud, time, leftovers, members, expires_at=expires_at, limit_s=DISCARD_S)
 
     def _upload(self, report: Report) -> None:
         """Put the run record into its CLS topic; a failure is logged and changes nothing else."""
@@ -135,6 +146,11 @@ def _refused(refusal: Refusal) -> TargetReport:
     return TargetReport(refusal.subject, Status.FAILED, None, refusal=str(refusal))
 
 
+def _late_expiry(plan: TargetPlan, certificate: Certificate) -> str | None:
+    """When members of a group expire, which cannot be said when they are made."""
+    return plan.intents[0].expires_at if certificate.created_by == BY_GROUP else None
+
+
 def _summary(target: TargetReport) -> dict[str, object]:
     """Flat fields of one target, for a log line and for the run record."""
     certificate = target.certificate
@@ -151,4 +167,5 @@ def _summary(target: TargetReport) -> dict[str, object]:
         "release_confirmed": certificate.release_confirmed,
         "reason": "; ".join(certificate.reasons),
         "label_trouble": target.label_trouble,
+        "partial": "; ".join(f"{name}: {fate}" for name, fate in target.partial.items()),
     }

@@ -43,6 +43,11 @@ class Story:
         return next(iter(self.all(facts.GroupAccepted)), None)
 
     @property
+    def group_unavailable(self) -> facts.GroupUnavailable | None:
+        """Why no group was made although one was wanted: the account has none."""
+        return next(iter(self.all(facts.GroupUnavailable)), None)
+
+    @property
     def accepted_disks(self) -> set[str]:
         """Disks of which a snapshot was accepted, each by itself or all as a group."""
         singly = {fact.disk_id for fact in self.all(facts.Accepted)}

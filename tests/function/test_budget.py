@@ -5,7 +5,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from quiesce.budget import HOLD_MARGIN_S, PREFLUSH_S, RELEASE_MARGIN_S, needed_s, unsafe
+from quiesce.budget import DISCARD_S, HOLD_MARGIN_S, PREFLUSH_S, RELEASE_MARGIN_S, needed_s, unsafe
+from quiesce.model import OnPartial
 from quiesce.policies import Policy, Targets
 from quiesce.settings import Settings
 from tests.function.test_request import settings
@@ -59,3 +60,17 @@ def test_whatever_may_take_longer_needs_more_time(change: str) -> None:
 
 def test_every_problem_is_said_at_once() -> None:
     assert len(unsafe(POLICY, with_timeouts(api_s=30.0), 3.0)) == 2
+
+
+def test_a_group_must_leave_room_for_asking_for_each_disk_after_all() -> None:
+    grouped = msgspec.structs.replace(POLICY, snapshot_group=True, hold_limit_s=13.0)
+
+    assert unsafe(grouped, with_timeouts(), PLENTY_S) == ()
+    (problem,) = unsafe(msgspec.structs.replace(grouped, hold_limit_s=12.9), with_timeouts(), PLENTY_S)
+    assert "must be at least 13 s: acquire_limit_s (2) + 2 x QUIESCE_API_TIMEOUT_S (5) + 1" in problem
+
+
+def test_deleting_a_part_of_a_set_needs_time() -> None:
+    deleting = msgspec.structs.replace(POLICY, on_partial=OnPartial.DELETE)
+
+    assert needed_s(deleting, with_timeouts()) >= needed_s(POLICY, with_timeouts()) + DISCARD_S

@@ -12,6 +12,7 @@ from quiesce.model import Level, Snapshot
 from quiesce.procedure import Outcome, protect
 from quiesce.report import names_of, tags_of
 from quiesce.story import Story
+from tests.function.fake_instance import Faults
 from tests.function.fake_world import FakeWorld, plan_for
 
 KEY = SigningKey("2026-11", b"a secret of the tests")
@@ -58,6 +59,33 @@ def test_another_secret_under_the_same_id_shows() -> None:
 def test_a_certificate_survives_its_way_through_json() -> None:
     _, _, certificate = certified()
     assert is_genuine(msgspec.json.decode(msgspec.json.encode(certificate), type=Certificate), KEY)
+
+
+@pytest.mark.parametrize(
+    ("group", "fault", "by", "group_id", "refusal"),
+    [
+        pytest.param(None, {}, "CreateSnapshot", None, "", id="each disk by itself"),
+        pytest.param("group", {}, "CreateSnapshotGroup", "snapg-1", "", id="as a group"),
+        pytest.param(
+            "group",
+            {"create group": "unavailable"},
+            "CreateSnapshot",
+            None,
+            "UnsupportedOperation: no groups here",
+            id="an account without groups",
+        ),
+        pytest.param("group", {"create group": "after"}, "CreateSnapshotGroup", None, "", id="the answer is lost"),
+        pytest.param("group", {"quiesce": "refused"}, None, None, "", id="nothing is sent"),
+    ],
+)
+def test_a_certificate_says_by_which_call_the_set_was_made(
+    group: str | None, fault: dict[str, str], by: str | None, group_id: str | None, refusal: str
+) -> None:
+    here = FakeWorld(disks=("disk-a", "disk-b"), faults=Faults(fault))
+    outcome = protect(plan_for("disk-a", "disk-b", group=group), here.world)
+    story = Story([entry.fact for entry in outcome.entries])
+    certificate = issue(outcome.plan, outcome.verdict, story, KEY, "2026-11-23T02:00:00+00:00")
+    assert (certificate.created_by, certificate.group_id, certificate.group_refusal) == (by, group_id, refusal)
 
 
 def tagged() -> Snapshot:

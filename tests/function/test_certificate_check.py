@@ -71,7 +71,7 @@ def _other(value: object) -> object:
     """Another value of the same type, so that it is still a certificate."""
     if isinstance(value, dict) and "applications" in value:
         return {**value, "applications": []}
-    others: dict[type, object] = {bool: not value, str: f"{value}x", float: 99.5, list: ["x"], dict: {}}
+    others: dict[type, object] = {type(None): "x", bool: not value, str: f"{value}x", float: 99.5, list: ["x"], dict: {}}
     return others[type(value)]
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 import pytest
 
-from quiesce.model import HoldUntil, Level, Limits, OnQuiesceFailure, TargetPlan
-from quiesce.naming import parse
+from quiesce.model import HoldUntil, Level, Limits, OnPartial, OnQuiesceFailure, TargetPlan
+from quiesce.naming import MAX_LENGTH, MAX_PREFIX, GroupName, parse
 from quiesce.plan import Disk, Instance, Refusal, make_plans
 from quiesce.policies import Policy, TagSelector, Targets
 from quiesce.request import Request, Trigger
@@ -183,3 +183,19 @@ def test_a_refusal_of_one_instance_leaves_the_plan_of_another_to_the_caller() ->
 
     assert [made.instance_id for made in plans] == ["ins-11lycyy7"]
     assert [str(refusal) for refusal in refusals] == ["ins-00lycyy6: is STOPPED, not RUNNING, so no hook answers there"]
+
+
+def test_by_choice_the_disks_of_one_instance_are_to_make_a_group_named_after_run_and_instance() -> None:
+    (made,), _ = plan([RUNNING], [SYSTEM, DATA], policy(snapshot_group=True, on_partial=OnPartial.DELETE))
+    (alone,), _ = plan([RUNNING], [DATA], policy(snapshot_group=True))
+    (singly,), _ = plan([RUNNING], [SYSTEM, DATA])
+
+    assert {intent.group for intent in made.intents} == {"quiesce-nightly-20261123t0200-4f1c9a0b7d-00lycyy6"}
+    assert (made.grouped, alone.grouped, singly.grouped) == (True, False, False)
+    assert (made.on_partial, singly.on_partial) == (OnPartial.DELETE, OnPartial.KEEP)
+
+
+def test_the_longest_name_of_a_groups_last_member_is_taken_by_the_cloud() -> None:
+    longest = str(GroupName("a" * MAX_PREFIX, REQUEST.run_id, "ins-" + "x" * 12))
+
+    assert len(f"{longest}_20") <= MAX_LENGTH

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from quiesce.errors import PolicyError, RequestError
-from quiesce.model import HoldUntil, Level, OnQuiesceFailure
+from quiesce.model import HoldUntil, Level, OnPartial, OnQuiesceFailure
 from quiesce.policies import Policy, TagSelector, load, named, parse
 from quiesce.settings import CODE_DIR
 
@@ -16,6 +16,8 @@ on_quiesce_failure = "crash_consistent"
 acquire_limit_s = 3
 hold_limit_s = 20.5
 hold_until = "completed"
+snapshot_group = true
+on_partial = "delete"
 expire_after_days = 14
 name_prefix = "orders"
 [policies.orders-db.targets]
@@ -49,6 +51,7 @@ def test_every_key_is_read() -> None:
     assert policy.on_quiesce_failure is OnQuiesceFailure.CRASH_CONSISTENT
     assert (policy.acquire_limit_s, policy.hold_limit_s) == (3, 20.5)
     assert policy.hold_until is HoldUntil.COMPLETED
+    assert (policy.snapshot_group, policy.on_partial) == (True, OnPartial.DELETE)
     assert (policy.expire_after_days, policy.name_prefix) == (14, "orders")
     assert policy.targets.instances == ("ins-00lycyy6",)
     assert policy.targets.tag == TagSelector(key="备份", values=("yes", "daily"))

@@ -7,7 +7,7 @@ import pytest
 from quiesce import facts
 from quiesce.model import Level, OnQuiesceFailure
 from quiesce.procedure import protect
-from quiesce.report import HTTP_STATUS, Report, Status, TargetReport, names_of, status_of
+from quiesce.report import HTTP_STATUS, Report, Status, TargetReport, leftovers_of, names_of, status_of
 from quiesce.steps import steps_of
 from tests.function.fake_instance import Faults
 from tests.function.fake_world import FakeWorld, plan_for
@@ -36,11 +36,26 @@ def test_only_the_delivery_that_made_a_set_gives_it_its_name_and_tags() -> None:
     assert names_of(protect(plan_for(), here.world)) == {}, "the first may still be judging"
 
 
-def test_a_part_of_a_set_that_is_none_is_named_and_marked_as_none() -> None:
+def test_a_part_of_a_set_that_is_none_is_named_keeps_a_pending_name_and_is_left_over() -> None:
     here = FakeWorld(disks=("disk-a", "disk-b"), faults=Faults({"create disk-b": "before"}))
     outcome = protect(plan_for("disk-a", "disk-b"), here.world)
     assert outcome.verdict.level is Level.NONE
-    assert names_of(outcome) == {"snap-1": "quiesce-nightly-run-1-disk-a"}
+    assert names_of(outcome) == {"snap-1": "quiesce-nightly-run-1-disk-a-pending"}
+    assert leftovers_of(outcome) == ("snap-1",)
+
+
+def test_a_part_of_a_group_is_left_over_as_the_group_and_its_members_get_pending_names_of_their_own() -> None:
+    here = FakeWorld(disks=("disk-a", "disk-b"), faults=Faults({"find": "member missing"}))
+    outcome = protect(plan_for("disk-a", "disk-b", group="group"), here.world)
+    assert list(names_of(outcome).values()) == ["quiesce-nightly-run-1-disk-a-pending"]
+    assert leftovers_of(outcome) == ("snapg-1",)
+
+
+def test_a_whole_set_and_one_that_somebody_else_made_leave_nothing_over() -> None:
+    here = FakeWorld(disks=("disk-a", "disk-b"))
+    assert leftovers_of(protect(plan_for("disk-a", "disk-b"), here.world)) == ()
+    here.faults.at = {"find": "member missing"}
+    assert leftovers_of(protect(plan_for("disk-a", "disk-b"), here.world)) == (), "the first delivery's, and its business"
 
 
 def test_the_worst_target_names_the_run() -> None:
@@ -60,6 +75,9 @@ def test_only_a_reached_or_skipped_run_is_a_2xx() -> None:
 FACTS: list[facts.Fact] = [
     facts.CreateSent("disk-a"),
     facts.NotAccepted("disk-a", "InternalError", "lost", ambiguous=True),
+    facts.GroupAccepted("snapg-1", ("disk-a", "disk-b")),
+    facts.GroupUnavailable("UnsupportedOperation", "no groups"),
+    facts.Member("disk-a", "snap-1", "snapg-1"),
     facts.Adopted("disk-a", "snap-1", None),
     facts.Adopted("disk-a", "snap-1", Level.CRASH),
     facts.WaitedUntil("listed", seen=False),
