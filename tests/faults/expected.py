@@ -54,7 +54,8 @@ def _function(case: Case) -> str:
 
 def _cloud(case: Case) -> str:
     lost = (Kind.HANG, Kind.TOO_SLOW, Kind.LOST_RESPONSE, Kind.ERROR_AFTER_SUCCESS, Kind.NOT_JSON, Kind.NULL_SNAPSHOT_ID)
-    return NO_ID if case.step.name == "CreateSnapshot" and case.kind in lost else ""
+    creating = case.step.name in ("CreateSnapshot", "CreateSnapshotGroup")
+    return NO_ID if creating and case.kind in lost else ""
 
 
 def _wire(case: Case) -> str:

@@ -74,13 +74,19 @@ def chosen(only: str) -> tuple[Case, ...]:
 
 
 def run_cases(wanted: Sequence[Case], number: int) -> Iterator[Result]:
-    """Run cases one after the other in a lab of this worker's own; a lab that fails is given up for a new one."""
-    waiting, refused = list(wanted), 0
+    """Run cases one after the other in labs of this worker's own: first those of one disk, then those of a group."""
+    for grouped in (False, True):
+        yield from _run_alike([case for case in wanted if case.step.grouped is grouped], number, grouped=grouped)
+
+
+def _run_alike(waiting: list[Case], number: int, *, grouped: bool) -> Iterator[Result]:
+    """Run cases that need the same kind of lab; a lab that fails is given up for a new one."""
+    refused = 0
     while waiting:
         state_dir = default_state_dir().with_name(f"{default_state_dir().name}-faults-{number}")
         try:
             around = ExitStack()
-            made = around.enter_context(rig(state_dir, f"127.77.0.{20 + number}"))
+            made = around.enter_context(rig(state_dir, f"127.77.0.{20 + number}", grouped=grouped))
         except LabError:
             refused += 1  # a server that cannot be set up on this machine now says nothing about any case
             if refused == LABS_REFUSED:
@@ -111,7 +117,8 @@ def insist_on_the_recorded_run(made: Rig) -> None:
     actions = {call.action for call in made.stage.site.cloud.record.calls}
     steps = [part.partition("=")[0] for step in told.steps for part in step.get("hook_steps", "").split()]
     wanted = recorded()
-    if (actions, steps) != (set(wanted["actions"]), wanted["hook_steps"]) or Told.by(told).level != "application":
+    called = set(wanted["group_actions" if made.grouped else "actions"])
+    if (actions, steps) != (called, wanted["hook_steps"]) or Told.by(told).level != "application":
         raise LabError(
             f"a faultless run called {sorted(actions)} and went through {steps}: change recorded.json and table.py"
         )

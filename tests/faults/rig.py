@@ -31,6 +31,8 @@ from tests.faults.wire import Wire
 
 HERE = Path(__file__).resolve().parent
 ACQUIRE_LIMIT_S, HOLD_LIMIT_S, API_TIMEOUT_S, HOOK_TIMEOUT_S = 0.5, 2.5, 0.8, 0.8
+GROUP_API_TIMEOUT_S = 0.5
+"""Two calls may follow one another in a hold that begins with a group."""
 PROMISED_S = ACQUIRE_LIMIT_S + HOLD_LIMIT_S
 """Longest that a writer may wait because of a hold, whatever happens."""
 MARGIN_S = 1.0
@@ -67,6 +69,7 @@ class Rig:
     control: Path
     gate: Path
     fired_at: float | None = None
+    grouped: bool = False
     _case: Case | None = None
     _number: int = 0
     _helpers: list[threading.Thread] = field(default_factory=list)
@@ -96,7 +99,7 @@ class Rig:
             "signal": self.signal_name,
         }
         if case.step.side is Side.CLOUD:
-            once = case.step.name == "CreateSnapshot"
+            once = case.step.name in ("CreateSnapshot", "CreateSnapshotGroup")
             self.stage.site.cloud.faults.set(case.step.name, CLOUD_FAULTS[case.kind], times=1 if once else None)
         elif case.step.side is Side.FUNCTION:
             return {"FAULT": json.dumps(fault)}
@@ -205,13 +208,17 @@ class Rig:
 
 
 @contextlib.contextmanager
-def rig(state_dir: Path, address: str) -> Iterator[Rig]:
-    """Bring a stage up, put the faulty programs in place, and let writers write."""
+def rig(state_dir: Path, address: str, *, grouped: bool = False) -> Iterator[Rig]:
+    """Bring a stage up, put the faulty programs in place, and let writers write; ``grouped``: two disks and a group."""
     limits = {"acquire_limit_s": str(ACQUIRE_LIMIT_S), "hold_limit_s": str(HOLD_LIMIT_S)}
-    timeouts = {"QUIESCE_API_TIMEOUT_S": str(API_TIMEOUT_S), "QUIESCE_HOOK_TIMEOUT_S": str(HOOK_TIMEOUT_S)}
+    limits |= {"snapshot_group": "true"} if grouped else {}
+    api_timeout_s = GROUP_API_TIMEOUT_S if grouped else API_TIMEOUT_S
+    timeouts = {"QUIESCE_API_TIMEOUT_S": str(api_timeout_s), "QUIESCE_HOOK_TIMEOUT_S": str(HOOK_TIMEOUT_S)}
     with contextlib.ExitStack() as around:
-        here = around.enter_context(stage(state_dir, address=address, variables=timeouts, policy=limits))
-        here.site.cloud.settings.latency_s["CreateSnapshot"] = CREATE_LATENCY_S
+        here = around.enter_context(
+            stage(state_dir, disks=2 if grouped else 1, address=address, variables=timeouts, policy=limits)
+        )
+        here.site.cloud.settings.latency_s |= dict.fromkeys(("CreateSnapshot", "CreateSnapshotGroup"), CREATE_LATENCY_S)
         here.site.cloud.settings.snapshot_seconds = SNAPSHOT_SECONDS
         folder = here.site.machine.directory("faults")
         for name, place in (("faulty_index.py", "index.py"), ("inject.py", "inject.py")):
@@ -226,6 +233,7 @@ def rig(state_dir: Path, address: str) -> Iterator[Rig]:
         # A close alone leaves the name taken for as long as the thread waits in accept(2).
         around.callback(listener.shutdown, socket.SHUT_RDWR)
         made = Rig(here, wire, f"quiesce-faults-{os.getpid()}-{address}", folder / "fault.json", folder / "gate")
+        made.grouped = grouped
         listener.bind("\0" + made.signal_name)
         listener.listen(16)
         threading.Thread(target=made.serve_signals, args=(listener,), daemon=True).start()

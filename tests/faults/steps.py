@@ -51,6 +51,11 @@ class Step:
     name: str
     nth: int = 1
 
+    @property
+    def grouped(self) -> bool:
+        """Whether only a run that makes a group goes through it."""
+        return self.side is Side.CLOUD and "Group" in self.name
+
     def __str__(self) -> str:
         return f"{self.side.value} {self.name}" + (f" {self.nth}" if self.nth > 1 else "")
 
@@ -72,7 +77,7 @@ class _Nobody:
 
 
 def recorded() -> dict[str, list[str]]:
-    """What the recorded faultless run called (``actions``), and its hook's steps (``hook_steps``)."""
+    """What the recorded faultless runs called (``actions``; with a group ``group_actions``), and their ``hook_steps``."""
     read: dict[str, list[str]] = json.loads(RECORDED.read_text())
     return read
 
@@ -83,7 +88,7 @@ def every_step() -> tuple[Step, ...]:
     return (
         *(Step(Side.DAEMON, step.value, nth) for step in HoldStep for nth in _times(step.value, seen["hook_steps"])),
         *(Step(Side.FUNCTION, name) for name in function_steps()),
-        *(Step(Side.CLOUD, action) for action in sorted(set(seen["actions"]))),
+        *(Step(Side.CLOUD, action) for action in sorted({*seen["actions"], *seen["group_actions"]})),
         *(Step(Side.WIRE, path) for path in App(_Nobody(), Gate({})).paths),
     )
 

@@ -97,6 +97,8 @@ ROWS: Mapping[Side, Mapping[str, Row]] = {
         "DescribeDisks": READING,
         "DescribeSnapshots": READING,
         "CreateSnapshot": CREATING,
+        "CreateSnapshotGroup": CREATING,
+        "DescribeSnapshotGroups": READING,
         "ModifyResourceTags": READING,
         "ModifySnapshotAttribute": READING,
     },

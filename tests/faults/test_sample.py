@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -43,12 +44,32 @@ SAMPLE = (
 )
 
 
+GROUP_SAMPLE = (
+    "cloud CreateSnapshotGroup before refuse",
+    "cloud CreateSnapshotGroup after lost_response",
+    "cloud CreateSnapshotGroup after stuck_at",
+    "cloud DescribeSnapshotGroups after not_json",
+)
+
+
 @pytest.fixture(scope="module")
 def here() -> Iterator[Rig]:
+    with _rig("sample", "127.77.0.30", grouped=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def with_a_group() -> Iterator[Rig]:
+    with _rig("sample-group", "127.77.0.31", grouped=True) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _rig(name: str, address: str, *, grouped: bool) -> Iterator[Rig]:
     look = needs.look()
     if not look.met:
         pytest.skip(f"the lab with real disks needs: {look.reason}")
-    with rig(default_state_dir().with_name(f"{default_state_dir().name}-sample"), "127.77.0.30") as made:
+    with rig(default_state_dir().with_name(f"{default_state_dir().name}-{name}"), address, grouped=grouped) as made:
         made.stage.host.set_durability(2)
         insist_on_the_recorded_run(made)
         yield made
@@ -63,3 +84,9 @@ def before(here: Rig) -> State:
 def test_a_fault_leaves_nothing_stuck_changed_doubled_or_mislabelled(here: Rig, before: State, name: str) -> None:
     (case,) = (case for case in chosen(name) if str(case) == name)
     assert run_case(here, case, before).problems == []
+
+
+@pytest.mark.parametrize("name", GROUP_SAMPLE)
+def test_a_fault_of_a_group_leaves_nothing_stuck_changed_doubled_or_mislabelled(with_a_group: Rig, name: str) -> None:
+    (case,) = (case for case in chosen(name) if str(case) == name)
+    assert run_case(with_a_group, case, state_of(with_a_group.stage.host)).problems == []

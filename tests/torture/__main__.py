@@ -135,7 +135,12 @@ def _repeat(made: Rig, before: State, dice: random.Random, totals: Totals) -> No
 
 def _drawn(dice: random.Random) -> Case | None:
     """Draw a fault: one that may be harmless, or any, or none, so that most runs have something to restore."""
-    every = [case for case in chosen("") if case.kind not in (Kind.VANISHED, Kind.STUCK_AT)]  # they leave nothing to restore
+    every = [
+        case
+        for case in chosen("")
+        if case.kind not in (Kind.VANISHED, Kind.STUCK_AT)  # they leave nothing to restore
+        and not case.step.grouped  # the labs here have one disk
+    ]
     harmless = [case for case in every if not why_not_application(case)]
     return dice.choices((None, dice.choice(harmless), dice.choice(every)), weights=(2, 5, 3))[0]
 
