@@ -1,7 +1,7 @@
 """Making one set: a call for each disk, all at the same time, or by choice one call for a group of them all.
 
 Every call is sent exactly once. Either way the instance is held, because a group is not consistent by itself
-(docs/adr/0007-a-group-is-a-call.md).
+(docs/adr/0008-a-group-is-a-call.md).
 """
 
 from __future__ import annotations
