@@ -2,6 +2,8 @@
 .SUFFIXES:
 
 PY = .venv/bin/python
+ENGINE = mariadb
+DEMO_OUTPUT = build/demo$(patsubst -mariadb,,-$(ENGINE)).json
 READY = .venv/.set-up
 CODE = src hooks lab tests bench scripts
 
@@ -12,6 +14,7 @@ export UV_SYSTEM_CERTS = 1
 
 help:
 	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
+	@echo "make demo ENGINE=two-disks    ... of mariadb, two-disks, postgres, redis, sqlite, mixed (build/demo-ENGINE.json)"
 	@echo "make test          every test; as root the lab's too"
 	@echo "make check         style, types, import rules and the fast tests"
 	@echo "make mutate        break the code on purpose, and see that the tests notice (build/mutations.json)"
@@ -26,7 +29,7 @@ help:
 
 demo: $(READY) lab-packages
 	@mkdir -p build
-	@scripts/as-root .venv/bin/quiesce-lab run --output build/demo.json
+	@scripts/as-root .venv/bin/quiesce-lab run --engine $(ENGINE) --output $(DEMO_OUTPUT)
 
 test: $(READY) lab-packages
 	@scripts/run-tests

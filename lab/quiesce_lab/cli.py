@@ -13,6 +13,7 @@ from types import FrameType
 from quiesce_lab import cleanup, demo, embedded, needs
 from quiesce_lab.cloud import control
 from quiesce_lab.errors import LabError
+from quiesce_lab.layouts import LAYOUTS
 from quiesce_lab.machine import default_state_dir
 from quiesce_lab.site import CONTROL
 from quiesce_lab.stage import Stage, stage
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="snapshots under load, restored and compared")
     run.add_argument("--output", type=Path, help="write the results here as JSON")
+    run.add_argument("--engine", choices=sorted(LAYOUTS), default=demo.MARIADB, help="default: %(default)s")
     run.set_defaults(do=_run)
     up = commands.add_parser("up", help="bring the lab up and keep it until Ctrl-C")
     up.add_argument("--disks", type=int, default=1, choices=range(1, 5))
@@ -56,7 +58,7 @@ def _run(given: argparse.Namespace) -> int:
     if not look.met:
         print(f"Running the embedded form (SQLite on a directory), because this machine lacks: {look.reason}")
         return 0 if embedded.run(given.state_dir, given.output, _say) else 1
-    kept = demo.run(given.state_dir, given.output, _say)
+    kept = demo.run(given.state_dir, given.output, _say, given.engine)
     _say("\nQuiesce lost nothing." if kept else "\nQuiesce did NOT keep its word; see the figures.")
     return 0 if kept else 1
 

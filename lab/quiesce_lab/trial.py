@@ -99,14 +99,14 @@ def run_trial(host: Host, take: Take) -> Trial:
     return Trial(taken, host.verify_each(taken.snapshots), gap_s)
 
 
-def run_until_lost(host: Host, take: Take, attempts: int) -> tuple[Trial, int]:
-    """Repeat a trial until a restore has lost something, at most ``attempts`` times; returns the last and its number.
+def run_until_broken(host: Host, take: Take, attempts: int) -> tuple[Trial, int]:
+    """Repeat a trial until a restore is not intact, at most ``attempts`` times; returns the last and its number.
 
     InnoDB flushes its log once a second by itself, and a cut that happens to fall right behind that loses nothing.
     """
     for attempt in range(1, attempts):
         trial = run_trial(host, take)
-        if trial.verdict.lost or not trial.verdict.starts:
+        if not trial.verdict.intact:
             return trial, attempt
     return run_trial(host, take), attempts
 

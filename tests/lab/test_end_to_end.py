@@ -9,7 +9,7 @@ import pytest
 
 from quiesce_lab import rivals
 from quiesce_lab.stage import Stage, stage
-from quiesce_lab.trial import by_function, by_rival, run_trial, run_until_lost
+from quiesce_lab.trial import by_function, by_rival, run_trial, run_until_broken
 from tests.lab.situations import assert_writable, sessions, setting, target_of
 from tests.waiting import wait_until
 
@@ -31,7 +31,7 @@ def test_nothing_is_lost_whatever_the_durability(lab: Stage, durability: int) ->
 @pytest.mark.parametrize("rival", [rivals.without_quiescing, rivals.documented_by_hand], ids=lambda r: r.__name__)
 def test_other_ways_lose_commits_that_were_acknowledged(lab: Stage, rival: rivals.Rival) -> None:
     lab.host.set_durability(0)
-    trial, _ = run_until_lost(lab.host, by_rival(lab.host, rival), attempts=8)
+    trial, _ = run_until_broken(lab.host, by_rival(lab.host, rival), attempts=8)
     assert trial.verdict.lost > 0
 
 
