@@ -124,6 +124,7 @@ class Host:
             for path, disk_id in self.disks.items():
                 mount_path = f"/{self.recovered}{path}"
                 new_disk, place = recover_disk(self.site, snapshots[disk_id], here, mount_path)
+                undo.callback(self.site.cloud.world.remove_disk, new_disk)
                 undo.callback(self.site.blocks.delete, new_disk)
                 undo.callback(self.site.blocks.detach, new_disk)
                 undo.callback(here.unmount, mount_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from quiesce_lab.engines.mariadb_app import BINLOG, DATA, REDO, UNDO, MariaDBApplication
 from quiesce_lab.engines.redis_app import RedisApplication
 from quiesce_lab.engines.sqlite_app import SqliteApplication
@@ -9,7 +11,8 @@ from quiesce_lab.host import Layout
 
 LAYOUTS = {
     "mariadb": Layout((DATA,), (MariaDBApplication,)),
-    "two-disks": Layout((DATA, REDO), (MariaDBApplication,)),
+    # A redo log that fills within seconds, so that pages are flushed and checkpoints made all the time, as on a busy server.
+    "two-disks": Layout((DATA, REDO), (partial(MariaDBApplication, redo_log_mib=8),)),
     "redis": Layout((DATA,), (RedisApplication,)),
     "sqlite": Layout((DATA,), (SqliteApplication,)),
     "mixed": Layout((DATA, "/app"), (MariaDBApplication, RedisApplication, SqliteApplication)),

@@ -100,6 +100,12 @@ class World:
                 tags=dict(tags or {}),
             )
 
+    def remove_disk(self, disk_id: str) -> None:
+        """Forget a disk that its owner has unmounted, detached and deleted; no API call of the lab's does that."""
+        with self.lock:
+            for estate in self._estates.values():
+                estate.disks.pop(disk_id, None)
+
     def add_disk(
         self,
         disk_id: str,

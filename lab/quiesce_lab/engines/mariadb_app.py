@@ -22,12 +22,15 @@ class MariaDBApplication:
 
     name = "orders"
 
-    def __init__(self, machine: Machine, instance: Instance, mounts: Mapping[str, Path], ledger: Path) -> None:
+    def __init__(
+        self, machine: Machine, instance: Instance, mounts: Mapping[str, Path], ledger: Path, *, redo_log_mib: int = 512
+    ) -> None:
         self._machine = machine
         self._home = mounts[DATA]
         redo = mounts.get(REDO)
         binlog = mounts.get(BINLOG, redo)
         options = Options(
+            redo_log_mib=redo_log_mib,
             redo_dir=redo / "redo" if redo else None,
             binlog_dir=binlog / "binlog" if binlog else None,
             undo_dir=mounts[UNDO] / "undo" if UNDO in mounts else None,
