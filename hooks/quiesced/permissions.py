@@ -34,3 +34,29 @@ def tampering_problem(path: Path) -> Optional[str]:
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             return f"others may write {place}; run chmod go-w {place}"
     return None
+
+
+def program_problem(path: Path) -> Optional[str]:
+    """Say why a program may not be run: it is none, or somebody but root and this user could put another in its place.
+
+    Every directory above it counts, of a link and of what it leads to. Where the sticky bit is set, others cannot rename
+    what is not theirs.
+    """
+    real = Path(os.path.realpath(path))
+    if not real.is_file() or not os.access(str(real), os.X_OK):
+        return "it is not an executable file"
+    problem = tampering_problem(path)
+    directories = dict.fromkeys((*real.parent.parents, path.parent, *path.parent.parents))
+    return problem or next((found for found in map(_directory_problem, directories) if found), None)
+
+
+def _directory_problem(directory: Path) -> Optional[str]:
+    try:
+        status = directory.stat()
+    except OSError as error:
+        return f"cannot be looked at: {error}"
+    if status.st_uid not in (0, os.geteuid()):
+        return f"{directory} belongs to another user (uid {status.st_uid}); run chown root {directory}"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
+        return f"others may write {directory}; run chmod go-w {directory}"
+    return None

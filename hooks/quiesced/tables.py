@@ -76,6 +76,15 @@ class Table:
         self.problem(key, "must be an array of absolute paths")
         return ()
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Take an array of strings, at least one, of which the first is not empty; none has a NUL."""
+        value = self._content.pop(key, [])
+        found = value if isinstance(value, list) else []
+        if found and found[0] and all(isinstance(item, str) and "\0" not in item for item in found):
+            return tuple(found)
+        self.problem(key, "must be an array of strings without NUL, the first not empty")
+        return ()
+
     def seconds(self, key: str, default: Optional[float] = None, *, at_most: float = 3600.0) -> float:
         """Take a number of seconds above 0 and at most ``at_most``."""
         value = self._take(key, default)

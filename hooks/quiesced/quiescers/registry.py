@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Callable
 
 from quiesced.config import ApplicationConfig
-from quiesced.quiescers import mysql, mysql_hold, mysql_session, sqlite
+from quiesced.quiescers import mysql, mysql_hold, mysql_session, script, script_files, script_hold, sqlite
 from quiesced.quiescers.base import Quiescer
 
 Built = tuple[Quiescer, tuple[str, ...]]
@@ -31,10 +31,16 @@ def _sqlite(application: ApplicationConfig, path: str) -> Built:
     return sqlite.SqliteQuiescer(application.name, options), found
 
 
+def _script(application: ApplicationConfig, path: str) -> Built:
+    options, found = script_files.read_options(application.options, path)
+    return script.ScriptQuiescer(application.name, options), found
+
+
 ENGINES: dict[str, Callable[[ApplicationConfig, str], Built]] = {
     mysql_hold.ENGINE: _mysql,
     "redis": _redis,
     sqlite.ENGINE: _sqlite,
+    script_hold.ENGINE: _script,
 }
 
 
