@@ -36,11 +36,19 @@ def _script(application: ApplicationConfig, path: str) -> Built:
     return script.ScriptQuiescer(application.name, options), found
 
 
+def _postgres(application: ApplicationConfig, path: str) -> Built:
+    from quiesced.quiescers import postgres, postgres_session  # noqa: PLC0415 - only who configures it pays for its driver
+
+    options, found = postgres_session.read_options(application.options, path)
+    return postgres.PostgresQuiescer(application.name, options), found
+
+
 ENGINES: dict[str, Callable[[ApplicationConfig, str], Built]] = {
     mysql_hold.ENGINE: _mysql,
     "redis": _redis,
     sqlite.ENGINE: _sqlite,
     script_hold.ENGINE: _script,
+    "postgres": _postgres,
 }
 
 
