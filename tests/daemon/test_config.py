@@ -202,7 +202,7 @@ def test_the_example_names_every_key_and_nothing_else(etc: Path) -> None:
         (etc / name).parent.mkdir(exist_ok=True)
         (etc / name).touch(mode=0o600)
         (etc / name).write_text("0123456789abcdef")
-    for application in ("orders", "cache"):
+    for application in ("orders", "ledger", "cache"):
         (etc / f"{application}.password").touch(mode=0o600)
     config = load(etc / "quiesced.toml", registry.problems)
     assert {application.engine for application in config.applications} == set(registry.ENGINES)

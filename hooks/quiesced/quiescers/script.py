@@ -1,4 +1,4 @@
-"""Any application at all, held by executables of its owner (docs/scripts.md, docs/adr/0010).
+"""Any application at all, held by executables of its owner (docs/scripts.md, docs/adr/0009).
 
 What a script prints is a witness only if it is one as JSON; without one, what it did is its word, and a set of snapshots
 is called ``filesystem`` at most. Which form a script has, it says at ``check``.
