@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from quiesce_lab.engines.mariadb_app import BINLOG, DATA, REDO, UNDO, MariaDBApplication
+from quiesce_lab.engines.postgres_app import WAL, PostgresApplication
 from quiesce_lab.engines.redis_app import RedisApplication
 from quiesce_lab.engines.sqlite_app import SqliteApplication
 from quiesce_lab.host import Layout
@@ -13,9 +14,10 @@ LAYOUTS = {
     "mariadb": Layout((DATA,), (MariaDBApplication,)),
     # A redo log that fills within seconds, so that pages are flushed and checkpoints made all the time, as on a busy server.
     "two-disks": Layout((DATA, REDO), (partial(MariaDBApplication, redo_log_mib=8),)),
+    "postgres": Layout((DATA, WAL), (partial(PostgresApplication, max_wal_mib=32),)),
     "redis": Layout((DATA,), (RedisApplication,)),
     "sqlite": Layout((DATA,), (SqliteApplication,)),
-    "mixed": Layout((DATA, "/app"), (MariaDBApplication, RedisApplication, SqliteApplication)),
+    "mixed": Layout((DATA, "/app"), (MariaDBApplication, PostgresApplication, RedisApplication, SqliteApplication)),
 }
 
 

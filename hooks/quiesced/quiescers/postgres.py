@@ -63,8 +63,9 @@ class PostgresQuiescer:
                 report = self._look(session, scene)
                 for refusal in report.refusals:
                     raise Refused(refusal.code, refusal.message)
-                hold = PostgresHold(self.name, session, mode=(report.mode, report.mode_reason))
-                register(hold.leftover)
+            hold = PostgresHold(self.name, session, mode=(report.mode, report.mode_reason))
+            register(hold.leftover)
+            with answering(self.name):
                 hold.begin(self._options.checkpoint_limit_s)
         except BaseException:  # whatever it is goes on, and no session stays behind
             session.close()

@@ -18,8 +18,8 @@ from quiesced.quiescers.postgres_guard import EMIT
 from quiesced.quiescers.postgres_session import LOST, STATEMENT_TIMEOUT_S, Session, answering, words
 
 ENGINE = "postgres"
-STOP_LIMIT_S = 30.0
-"""Longest that ending a backup may take; it does not wait for the archive."""
+STOP_LIMIT_S = 3.0
+"""Longest that ending a backup may take, which keeps the answer to the release waiting; it does not wait for the archive."""
 DEAD_MAN_MARGIN_S = 5.0
 STILL_LOOKS = 3
 STILL_PAUSE_S = 0.004
