@@ -14,7 +14,7 @@ LAYOUTS = {
     "mariadb": Layout((DATA,), (MariaDBApplication,)),
     # A redo log that fills within seconds, so that pages are flushed and checkpoints made all the time, as on a busy server.
     "two-disks": Layout((DATA, REDO), (partial(MariaDBApplication, redo_log_mib=8),)),
-    "postgres": Layout((DATA, WAL), (partial(PostgresApplication, max_wal_mib=32),)),
+    "postgres": Layout((DATA, WAL), (partial(PostgresApplication, small_wal=True),)),
     "redis": Layout((DATA,), (RedisApplication,)),
     "sqlite": Layout((DATA,), (SqliteApplication,)),
     "mixed": Layout((DATA, "/app"), (MariaDBApplication, PostgresApplication, RedisApplication, SqliteApplication)),

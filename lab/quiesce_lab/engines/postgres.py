@@ -37,6 +37,7 @@ class Options:
     wal_dir: Path | None = None
     shared_buffers_mib: int = 64
     max_wal_mib: int = 256
+    wal_segment_mib: int = 16
 
 
 class Postgres:
@@ -61,7 +62,8 @@ class Postgres:
         _own(self.datadir)
         self.datadir.chmod(0o700)
         more = [f"--waldir={_own(self.options.wal_dir)}"] if self.options.wal_dir else []
-        self.run_program("initdb", "-D", self.datadir, "-A", "trust", "-U", USER, "--no-sync", *more)
+        segment = f"--wal-segsize={self.options.wal_segment_mib}"
+        self.run_program("initdb", "-D", self.datadir, "-A", "trust", "-U", USER, segment, *more)
 
     def start(self) -> None:
         """Start the server and wait until it answers. When it ends instead, the error quotes its log."""
@@ -120,6 +122,8 @@ class Postgres:
             "shared_buffers": f"{self.options.shared_buffers_mib}MB",
             "max_wal_size": f"{self.options.max_wal_mib}MB",
             "checkpoint_timeout": "30s",
+            "min_wal_size": f"{min(80, 2 * self.options.wal_segment_mib)}MB",
+            "checkpoint_completion_target": "0.1",
         }
         given = (part for key, value in settings.items() for part in ("-c", f"{key}={value}"))
         return [*_AS_USER, program("postgres"), "-D", str(self.datadir), *given]

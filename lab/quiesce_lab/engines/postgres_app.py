@@ -26,19 +26,23 @@ _LAST_LINES = 12
 
 
 class PostgresApplication:
-    """See base.Application. ``synchronous_commit`` stays on: what the server acknowledges is on its disk."""
+    """See base.Application. ``synchronous_commit`` stays on: what the server acknowledges is on its disk.
+
+    ``small_wal`` makes it turn over within a second or two under the lab's load, as a big one does on a busy server.
+    """
 
     name = "ledger"
 
     def __init__(
-        self, machine: Machine, instance: Instance, mounts: Mapping[str, Path], ledger: Path, *, max_wal_mib: int = 256
+        self, machine: Machine, instance: Instance, mounts: Mapping[str, Path], ledger: Path, *, small_wal: bool = False
     ) -> None:
         self._machine = machine
         self._place = next(mounts[place] for place in PLACES if place in mounts)
         self._wal_place = mounts.get(WAL)
-        options = Options(wal_dir=self._wal_place / "pg_wal" if self._wal_place else None, max_wal_mib=max_wal_mib)
+        sizes = {"max_wal_mib": 2, "wal_segment_mib": 1} if small_wal else {}
+        options = Options(wal_dir=self._wal_place / "pg_wal" if self._wal_place else None, **sizes)
         self.server = Postgres(machine, self._place / "pg" / "data", run_dir=instance.run_dir / "postgres", options=options)
-        self.load = Load(machine, LOAD, self.server.socket, ledger)
+        self.load = Load(machine, LOAD, self.server.socket, ledger, writers=12)
 
     @property
     def version(self) -> str:
