@@ -10,7 +10,7 @@ CODE = src hooks lab tests bench scripts
 # uv trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test check mutate bench guardian faults torture package requirements clean lab-packages
+.PHONY: help demo test check mutate bench guardian faults torture restores package requirements clean lab-packages
 
 help:
 	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
@@ -22,6 +22,7 @@ help:
 	@echo "make guardian      kill the daemon 500 times, and measure how soon it lets go (build/guardian.json)"
 	@echo "make faults        every fault at every step, about 15 minutes (build/faults.json)"
 	@echo "make torture       200 snapshots with random faults, restored and compared (build/torture.json)"
+	@echo "make restores      50 snapshots of every engine, restored, compared and checked (build/restores.json)"
 	@echo "make package       build/quiesce-function.zip for SCF, build/quiesced.pyz for the instances"
 	@echo "make requirements  pin requirements/*.txt anew"
 	@echo "make clean         remove build/ and caches"
@@ -59,6 +60,10 @@ guardian: $(READY) lab-packages
 faults: $(READY) lab-packages
 	@mkdir -p build
 	@scripts/as-root $(PY) -m tests.faults
+
+restores: $(READY) lab-packages
+	@mkdir -p build
+	@scripts/as-root $(PY) -m tests.restores
 
 torture: $(READY) lab-packages
 	@mkdir -p build

@@ -23,7 +23,7 @@ def test_nothing_is_lost_whatever_the_durability(lab: Stage, durability: int) ->
     trial = run_trial(lab.host, by_function(lab.fire))
     assert trial.taken.said["level"] == "application", trial.taken.said["reasons"]
     assert trial.verdict.consistent, trial.verdict
-    assert trial.taken.said["gtid"]
+    assert trial.taken.said["gtid"] == trial.verdict.position["gtid"]
     assert setting(lab) == durability
     assert sessions(lab) == before
 

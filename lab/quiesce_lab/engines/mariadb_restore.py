@@ -26,8 +26,7 @@ def read_mariadb(machine: Machine, datadir: Path, instance: Instance, options: O
 
     ``options`` are those of the first server, with directories of the restored disks.
     """
-    if options.binlog_dir is not None:
-        _move_binlog_index(options.binlog_dir)
+    _move_binlog_index(options.binlog_dir or datadir)
     server = MariaDB(machine, datadir, run_dir=instance.run_dir / "restored", options=options)
     server.error_log.unlink(missing_ok=True)
     try:
@@ -68,7 +67,10 @@ def _read_table(server: MariaDB) -> tuple[dict[Key, bytes], tuple[str, ...]]:
 
 
 def _move_binlog_index(binlog_dir: Path) -> None:
-    """Point the binary log's index at the restored files: it names them by absolute path, which is the live server's."""
+    """Point the binary log's index at the restored files: it names them by absolute path, which is the live server's.
+
+    A second server that recovered by the first one's binary log would find commits that its own disk does not have.
+    """
     index = binlog_dir / f"{BINLOG}.index"
     if not index.exists():
         return

@@ -1,0 +1,1 @@
+"""Restores of every engine, again and again: ``make restores``."""
