@@ -71,22 +71,25 @@ class LoopDisks:
 
 
 @contextlib.contextmanager
-def loop_disks(where: Path, types: Sequence[str] = ("ext4",)) -> Iterator[LoopDisks]:
-    """Make, format, attach and mount one disk per filesystem type below ``where``; undo all of it at the end."""
+def loop_disks(where: Path, types: Sequence[str] = ("ext4",), size_mib: int = 0) -> Iterator[LoopDisks]:
+    """Make, format, attach and mount one disk per filesystem type below ``where``; undo all of it at the end.
+
+    They are as small as the type allows, unless ``size_mib`` says otherwise.
+    """
     by_id_dir = where / "by-id"
-    by_id_dir.mkdir()
+    by_id_dir.mkdir(parents=True)
     with contextlib.ExitStack() as undo:
-        disks = tuple(undo.enter_context(_disk(where, by_id_dir, f"disk-{n}", t)) for n, t in enumerate(types))
+        disks = tuple(undo.enter_context(_disk(where, by_id_dir, f"disk-{n}", t, size_mib)) for n, t in enumerate(types))
         undo.enter_context(_rescuer([disk.mount_point for disk in disks]))
         yield LoopDisks(by_id_dir, disks)
 
 
 @contextlib.contextmanager
-def _disk(where: Path, by_id_dir: Path, disk_id: str, type_: str) -> Iterator[LoopDisk]:
+def _disk(where: Path, by_id_dir: Path, disk_id: str, type_: str, size_mib: int) -> Iterator[LoopDisk]:
     image, mount_point = where / f"{disk_id}.img", where / disk_id
     mount_point.mkdir()
     with image.open("wb") as file:
-        file.truncate(SIZE_MIB[type_] << 20)
+        file.truncate((size_mib or SIZE_MIB[type_]) << 20)
     _run(*MKFS[type_], str(image))
     device = _run("losetup", "--find", "--show", str(image))
     try:

@@ -58,6 +58,8 @@ class Server:
 
     def answers(self) -> bool:
         """Whether it answers."""
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended: {self.home.with_suffix('.log').read_text()[-2000:]}")
         if not self.socket.is_socket():
             return False
         try:
