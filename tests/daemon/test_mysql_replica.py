@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,17 +14,12 @@ from tests.daemon import mariadb
 from tests.daemon.mariadb import Server, needs_mariadb
 from tests.daemon.mysql_holds import budget, held, in_background, prepare, quiescer
 from tests.daemon.scenes import SCENE
+from tests.free_ports import free_port
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, needs_mariadb]
 
 INSERT = "INSERT INTO shop.orders (item) VALUES ('book')"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

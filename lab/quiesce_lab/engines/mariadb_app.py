@@ -23,14 +23,25 @@ class MariaDBApplication:
     name = "orders"
 
     def __init__(
-        self, machine: Machine, instance: Instance, mounts: Mapping[str, Path], ledger: Path, *, redo_log_mib: int = 512
+        self,
+        machine: Machine,
+        instance: Instance,
+        mounts: Mapping[str, Path],
+        ledger: Path,
+        *,
+        redo_log_mib: int = 512,
+        extra: tuple[str, ...] = (),
+        daemon_mode: str = "auto",
     ) -> None:
+        """``extra`` are options of the server, ``daemon_mode`` is how the daemon is told to hold it."""
         self._machine = machine
         self._home = mounts[DATA]
+        self._daemon_mode = daemon_mode
         redo = mounts.get(REDO)
         binlog = mounts.get(BINLOG, redo)
         options = Options(
             redo_log_mib=redo_log_mib,
+            extra=extra,
             redo_dir=redo / "redo" if redo else None,
             binlog_dir=binlog / "binlog" if binlog else None,
             undo_dir=mounts[UNDO] / "undo" if UNDO in mounts else None,
@@ -54,7 +65,8 @@ class MariaDBApplication:
 
     def daemon_table(self) -> str:
         """See base.Application."""
-        return f'[[application]]\nname = "{self.name}"\nengine = "mysql"\nsocket = "{self.server.socket}"\nuser = "root"\n'
+        keys = f'socket = "{self.server.socket}"\nuser = "root"\nmode = "{self._daemon_mode}"\n'
+        return f'[[application]]\nname = "{self.name}"\nengine = "mysql"\n{keys}'
 
     def relax(self) -> None:
         """See base.Application."""
