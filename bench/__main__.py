@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.engines import CASES, Case, measure_case
 from quiesce_lab import rivals
 from quiesce_lab.machine import default_state_dir
 from quiesce_lab.stage import Stage, stage
@@ -27,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="runs of each procedure (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--engines", action="store_true", help="only Quiesce by engine, not the other procedures")
     given = parser.parse_args()
     state_dir = default_state_dir()
     results = {
@@ -35,7 +37,8 @@ def main() -> int:
         "runs": given.runs,
         "kernel": platform.release(),
         "images_in_memory": state_dir.is_relative_to("/dev/shm"),
-        "stall": {f"{disks}_disks": _measure(state_dir, disks, given.runs) for disks in DISKS},
+        "stall": {f"{disks}_disks": _measure(state_dir, disks, given.runs) for disks in DISKS if not given.engines},
+        "by_engine": {case.name: _by_engine(state_dir, case, given.runs) for case in CASES},
     }
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(results, indent=2) + "\n")
@@ -60,6 +63,13 @@ def _measure(state_dir: Path, disks: int, runs: int) -> dict[str, Any]:
     for name, figures in summary.items():
         print(f"  {name:20} median {figures['median_ratio']:.2f}  p95 {figures['p95_ratio']:.2f} x latency", flush=True)
     return {**summary, "levels": {level: levels.count(level) for level in sorted(set(levels))}}
+
+
+def _by_engine(state_dir: Path, case: Case, runs: int) -> dict[str, Any]:
+    measured = measure_case(state_dir, case, runs, RATE, LATENCY_S, _summary)
+    figures = f"median {measured['median_ratio']:.2f}  p95 {measured['p95_ratio']:.2f} x latency"
+    print(f"  {case.name:52} {figures}  {measured['levels']}", flush=True)
+    return measured
 
 
 def _ways(here: Stage) -> Mapping[str, Take]:
