@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-TOOLS = ["sh", "cat", "sed", "sort", "tail", "env", "dirname", "grep", "true"]
+TOOLS = ["sh", "cat", "sed", "sort", "tail", "env", "dirname", "grep", "true", "mkdir"]
 LAB_COMMANDS = [
     *("mariadbd", "mariadb-install-db", "my_print_defaults"),
+    *("postgres", "pg_amcheck"),
     *("redis-check-rdb", "mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "losetup", "openssl"),
 ]
 
@@ -24,6 +25,7 @@ class Machine:
         self.bin = folder / "bin"
         self.bin.mkdir()
         self.log = folder / "calls"
+        self.cluster_conf = folder / "etc" / "createcluster.conf"
         for tool in TOOLS:
             (self.bin / tool).symlink_to(shutil.which(tool) or tool)
         self.program("id", f"echo {uid}")
@@ -43,6 +45,7 @@ class Machine:
 
     def run(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": str(self.bin), "SYSTEM_PATH": "", "HOME": str(self.bin.parent), **variables}
+        environment = {"POSTGRES_HOME": str(self.bin), "CLUSTER_CONF": str(self.cluster_conf), **environment}
         command = ["/bin/sh", str(SCRIPTS / script), *arguments]
         return subprocess.run(
             command, check=False, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30
@@ -71,6 +74,8 @@ def test_a_bare_machine_lacks_every_package_of_the_lab(machine: Machine) -> None
         "mariadb-server-core",
         "mount",
         "openssl",
+        "postgresql",
+        "postgresql-client",
         "redis-tools",
         "xfsprogs",
     ]
@@ -100,6 +105,22 @@ def test_what_is_missing_is_named_before_it_is_installed(machine: Machine) -> No
     assert "mariadb-server-core" in done.stdout
     assert "Going on without" not in done.stdout
     assert machine.calls[-1].endswith("--no-install-recommends --no-remove mariadb-client-core mariadb-server-core")
+
+
+def test_a_server_that_is_installed_for_its_programs_makes_no_cluster_and_starts_nothing(machine: Machine) -> None:
+    machine.apt(installs=["postgres"])
+    machine.run("system-packages", "install", "postgresql")
+    assert machine.cluster_conf.read_text() == "create_main_cluster=false\n"
+    machine.cluster_conf.write_text("the administrator's own\n")
+    machine.run("system-packages", "install", "postgresql")
+    assert machine.cluster_conf.read_text() == "the administrator's own\n"
+
+
+def test_programs_of_a_version_in_its_own_folder_count_as_there(machine: Machine, tmp_path: Path) -> None:
+    place = tmp_path / "lib" / "15" / "bin"
+    place.mkdir(parents=True)
+    (place / "postgres").symlink_to(machine.bin / "id")
+    assert "postgresql" not in machine.run("system-packages", "missing", POSTGRES_HOME=str(tmp_path / "lib")).stdout.split()
 
 
 def test_on_an_older_release_the_package_with_the_version_in_its_name_is_taken(machine: Machine) -> None:
