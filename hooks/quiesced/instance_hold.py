@@ -192,12 +192,10 @@ class InstanceHold:
 
     def _freeze(self) -> None:
         """Freeze; or write out what the applications left in the page cache, which is all that a freeze would add."""
-        if self._unfrozen_because:
-            return self._filesystems.sync()
-        late = self._filesystems.freeze(self._acquire_left_s)
+        stand_still = self._filesystems.write_out if self._unfrozen_because else self._filesystems.freeze
+        late = stand_still(self._acquire_left_s)
         if late:
-            raise self._out_of_time(f"freezing {late}")
-        return None
+            raise self._out_of_time(f"{'writing out' if self._unfrozen_because else 'freezing'} {late}")
 
     def _write_state(self) -> None:
         expedited = self._filesystems.knob != expedite.NO_KNOB

@@ -47,6 +47,8 @@ class FakeKernel:
         self.stuck: dict[str, threading.Event] = {}
         """Directory name to the event that a freeze of it waits for in the kernel."""
         self.sync_fails = False
+        self.sync_waits: threading.Event | None = None
+        """What a sync waits for in the kernel, as on a disk that does not answer."""
         self._journal = journal
         self._frozen: set[str] = set()
         self._lock = threading.Lock()
@@ -74,6 +76,8 @@ class FakeKernel:
     def sync(self, fd: int) -> None:
         if self.sync_fails:
             raise OSError(errno.EIO, "disk on fire")
+        if self.sync_waits:
+            self.sync_waits.wait()
         self._journal.note(f"sync {self._name(fd)}")
 
     @property

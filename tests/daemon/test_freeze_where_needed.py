@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from quiesced.messages import Attachment, Witness
 from quiesced.quiescers.base import HeldBy
 from tests.daemon.fakes import FakeInstance, quiesce, release
-from tests.daemon.keeper_on_fakes import start
+from tests.daemon.keeper_on_fakes import refused_with, start
+from tests.waiting import wait_until
 
 ONE, BOTH = ("disk-0",), ("disk-0", "disk-1")
 
@@ -57,6 +59,27 @@ def test_without_a_freeze_what_is_dirty_is_written_out_under_the_locks(tmp_path:
     locked = steps.index("lock second")
     assert any(step.startswith("sync") for step in steps[locked : steps.index("unlock second")])
     assert not any(step.startswith("freeze") for step in steps)
+
+
+@pytest.mark.parametrize(("trouble", "code"), [("fails", "not_durable"), ("waits", "acquire_timeout")])
+def test_a_disk_that_cannot_be_written_out_under_the_locks_ends_the_hold_in_time(
+    tmp_path: Path, instance: FakeInstance, trouble: str, code: str
+) -> None:
+    answers = threading.Event()
+
+    def break_disk() -> None:
+        instance.kernel.sync_fails = trouble == "fails"
+        instance.kernel.sync_waits = answers if trouble == "waits" else None
+
+    instance.second.on_quiesce = break_disk
+    keeper = start(tmp_path, instance, only_applications_write=True)
+    try:
+        assert refused_with(keeper.quiesce(quiesce(disks=ONE, acquire_limit_s=0.3))) == code
+        assert not any(application.locked for application in instance.applications)
+    finally:
+        answers.set()
+        keeper.close()
+    wait_until(instance.holds_nothing)
 
 
 def test_no_application_is_no_lock(tmp_path: Path, instance: FakeInstance) -> None:

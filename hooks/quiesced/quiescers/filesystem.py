@@ -7,6 +7,7 @@ application that was not asked. It covers the disks of the lease, and it comes l
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,26 @@ class Filesystems:
         """Write out what is dirty, holding nobody up. Raises OSError."""
         for opened in self._opened:
             self._ioctls.sync(opened.fd)
+
+    def write_out(self, left_s: Callable[[], float]) -> str | None:
+        """Write out what is dirty while applications are locked; return the mount point where that was not done in time.
+
+        Raises Refused(not_durable). A disk that does not answer keeps a thread waiting, and not who holds the locks.
+        """
+        failed: list[OSError] = []
+
+        def write() -> None:
+            try:
+                self.sync()
+            except OSError as error:
+                failed.append(error)
+
+        writing = threading.Thread(target=write, name="write-out", daemon=True)
+        writing.start()
+        writing.join(left_s())
+        if failed:
+            raise Refused("not_durable", f"{self._opened[0].where} could not be written out: {failed[0]}")
+        return self._opened[0].where if writing.is_alive() else None
 
     def freeze(self, left_s: Callable[[], float]) -> str | None:
         """Freeze all at once; return the mount point that was not frozen in time. Raises Refused(freeze_failed)."""
