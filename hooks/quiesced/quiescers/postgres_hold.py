@@ -22,7 +22,7 @@ STOP_LIMIT_S = 3.0
 """Longest that ending a backup may take, which keeps the answer to the release waiting; it does not wait for the archive."""
 DEAD_MAN_MARGIN_S = 5.0
 STILL_LOOKS = 3
-STILL_PAUSE_S = 0.004
+STILL_PAUSE_S = 0.0015
 STILL_LIMIT_S = 1.0
 """A write that came just before the freeze may move the position a moment later; not for as long as this."""
 
@@ -53,6 +53,7 @@ class PostgresHold:
         self._sleep = sleep
         self._monotonic = monotonic
         self._durable_evidence = ""
+        self._stood_at: dict[str, str] = {}
         self._attachments: dict[str, str] = {}
 
     def begin(self, limit_s: float) -> None:
@@ -128,10 +129,13 @@ class PostgresHold:
     def _stand_still(self) -> tuple[dict[str, str], bool]:
         ends_s = self._monotonic() + STILL_LIMIT_S
         position, equal = self._look(), 1
+        if position == self._stood_at:  # the second witness: it has stood there since the first
+            return position, True
         while equal < STILL_LOOKS and self._monotonic() < ends_s:
             self._sleep(STILL_PAUSE_S)
             found = self._look()
             position, equal = found, equal + 1 if found == position else 1
+        self._stood_at = position if equal >= STILL_LOOKS else {}
         return position, equal >= STILL_LOOKS
 
     def _look(self) -> dict[str, str]:
