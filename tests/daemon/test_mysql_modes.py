@@ -90,10 +90,10 @@ def test_the_backup_stages_pass_by_what_the_read_lock_would_wait_for(server: Ser
         with held(server, mode=BACKUP_LOCK) as hold:
             witness = hold.witness()
         assert witness.lock_shown
+        rows(idle, "ROLLBACK")  # an idle transaction would be refused by the guard already
         blocked = prepare(server)
         with pytest.raises(Refused):
             blocked.quiesce(budget(acquire_s=0.3))
-        rows(idle, "ROLLBACK")
     wait_until(lambda: writable(server))
 
 
