@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional, TypeVar
 
+from quiesced.permissions import private_problem
+
 _T = TypeVar("_T")
 
 
@@ -67,6 +69,17 @@ class Table:
     def optional_path(self, key: str) -> Optional[Path]:
         """Take an absolute path that need not be there."""
         return self.path(key) if key in self._content else None
+
+    def secret(self, key: str) -> Optional[str]:
+        """Take a file that nobody else may read, and return its one line; None when it is not given or cannot be used."""
+        file = self.optional_path(key)
+        if file is None or not file.is_absolute():
+            return None
+        problem = private_problem(file)
+        if problem:
+            self.problem(key, f"{file}: {problem}")
+            return None
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
 
     def paths(self, key: str) -> tuple[Path, ...]:
         """Take an array of absolute paths; absent is empty."""

@@ -15,7 +15,6 @@ import pymysql
 from pymysql.err import MySQLError
 
 from quiesced.errors import Refused
-from quiesced.permissions import private_problem
 from quiesced.tables import Table
 
 CONNECT_TIMEOUT_S = 5
@@ -54,7 +53,7 @@ def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[
     options = Options(
         socket=table.path("socket"),
         user=table.text("user"),
-        password=_password(table),
+        password=table.secret("password_file") or "",
         long_statement_s=table.seconds("long_statement_s", 5.0),
         idle_transaction_s=table.seconds("idle_transaction_s", 5.0),
         max_stalled_writers=table.optional_whole("max_stalled_writers", 1, 1_000_000),
@@ -63,17 +62,6 @@ def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[
     )
     table.close()
     return options, tuple(problems)
-
-
-def _password(table: Table) -> str:
-    file = table.optional_path("password_file")
-    if file is None or not file.is_absolute():
-        return ""
-    problem = private_problem(file)
-    if problem:
-        table.problem("password_file", f"{file}: {problem}")
-        return ""
-    return file.read_text(encoding="utf-8").rstrip("\r\n")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from pg8000.exceptions import DatabaseError, Error
 from pg8000.native import Connection
 
 from quiesced.errors import Refused
-from quiesced.permissions import private_problem
 from quiesced.tables import Table
 
 STATEMENT_TIMEOUT_S = 5.0
@@ -56,25 +55,12 @@ def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[
         user=table.text("user"),
         port=table.whole("port", 1, 65535, 5432),
         database=table.text("database", "postgres"),
-        password=_password(table),
-        mode=table.text("mode", "auto"),
+        password=table.secret("password_file") or "",
+        mode=table.one_of("mode", MODES, "auto"),
         checkpoint_limit_s=table.seconds("checkpoint_limit_s", 20.0, at_most=25.0),
     )
-    if options.mode and options.mode not in MODES:
-        table.problem("mode", f"must be one of {', '.join(MODES)}")
     table.close()
     return options, tuple(problems)
-
-
-def _password(table: Table) -> str:
-    file = table.optional_path("password_file")
-    if file is None or not file.is_absolute():
-        return ""
-    problem = private_problem(file)
-    if problem:
-        table.problem("password_file", f"{file}: {problem}")
-        return ""
-    return file.read_text(encoding="utf-8").rstrip("\r\n")
 
 
 class Session:

@@ -14,7 +14,6 @@ from redis.connection import UnixDomainSocketConnection
 from redis.retry import Retry
 
 from quiesced.errors import Refused
-from quiesced.permissions import private_problem
 from quiesced.tables import Table
 
 COMMAND_TIMEOUT_S = 5.0
@@ -47,22 +46,11 @@ def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[
     options = Options(
         socket=table.path("socket"),
         user=table.text("user") if "user" in table.names() else None,
-        password=_password(table),
+        password=table.secret("password_file"),
         bgsave_limit_s=table.seconds("bgsave_limit_s", 60.0),
     )
     table.close()
     return options, tuple(problems)
-
-
-def _password(table: Table) -> Optional[str]:
-    file = table.optional_path("password_file")
-    if file is None or not file.is_absolute():
-        return None
-    problem = private_problem(file)
-    if problem:
-        table.problem("password_file", f"{file}: {problem}")
-        return None
-    return file.read_text(encoding="utf-8").rstrip("\r\n")
 
 
 class Session:
