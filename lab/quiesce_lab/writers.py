@@ -5,6 +5,7 @@ A process stops when its standard input ends, which happens at the latest when t
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -112,6 +113,16 @@ class Writers:
             return True
         finally:
             self._under_way.pop(writer)
+
+
+def command_line(prog: str) -> argparse.ArgumentParser:
+    """Make the parser of an engine's writers: ``TARGET LEDGER --writers N --rate R``."""
+    parser = argparse.ArgumentParser(prog=prog)
+    parser.add_argument("target", type=Path, help="a server's socket, or a database file")
+    parser.add_argument("ledger", type=Path)
+    parser.add_argument("--writers", type=int, required=True)
+    parser.add_argument("--rate", type=float, required=True, help="rows a second over all writers; 0: no limit")
+    return parser
 
 
 def serve(open_sink: Open, errors: tuple[type[Exception], ...], ledger: Path, *, count: int, rate: float) -> None:

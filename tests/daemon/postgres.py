@@ -105,7 +105,8 @@ class Server:
 def running(datadir: Path, *, run_dir: Path, settings: Sequence[str] = ()) -> Iterator[Server]:
     """Run a server on a cluster made by ``install``; socket and log lie in ``run_dir``."""
     own(run_dir)
-    options = ["listen_addresses=", f"unix_socket_directories={run_dir}", "shared_buffers=32MB", *settings]
+    options = ["listen_addresses=", f"unix_socket_directories={run_dir}", "shared_buffers=32MB"]
+    options += ["dynamic_shared_memory_type=mmap", *settings]
     argv = [program("postgres"), "-D", str(datadir), *(part for option in options for part in ("-c", option))]
     with run_dir.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(argv, user=USER, group=USER, cwd="/", stdout=log, stderr=log)

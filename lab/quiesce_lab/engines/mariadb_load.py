@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pymysql
@@ -49,21 +48,11 @@ def prepare(socket: Path) -> None:
 
 
 def main() -> None:
-    """Write until told to stop."""
-    parser = argparse.ArgumentParser(prog="mariadb_load")
-    parser.add_argument("socket", type=Path)
-    parser.add_argument("ledger", type=Path)
-    parser.add_argument("--writers", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True, help="rows a second over all writers; 0: no limit")
-    given = parser.parse_args()
-    prepare(given.socket)
-    writers.serve(
-        lambda: MariaDBSink(given.socket),
-        (pymysql.err.MySQLError, OSError),
-        given.ledger,
-        count=given.writers,
-        rate=given.rate,
-    )
+    """Make the table when it is not there, and write until told to stop."""
+    given = writers.command_line("mariadb_load").parse_args()
+    prepare(given.target)
+    errors = (pymysql.err.MySQLError, OSError)
+    writers.serve(lambda: MariaDBSink(given.target), errors, given.ledger, count=given.writers, rate=given.rate)
 
 
 if __name__ == "__main__":

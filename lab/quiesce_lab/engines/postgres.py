@@ -121,6 +121,7 @@ class Postgres:
             "unix_socket_directories": str(self.run_dir),
             "shared_buffers": f"{self.options.shared_buffers_mib}MB",
             "max_wal_size": f"{self.options.max_wal_mib}MB",
+            "dynamic_shared_memory_type": "mmap",  # in the cluster: one that is killed leaves nothing in /dev/shm
             "checkpoint_timeout": "30s",
             "min_wal_size": f"{min(80, 2 * self.options.wal_segment_mib)}MB",
             "checkpoint_completion_target": "0.1",

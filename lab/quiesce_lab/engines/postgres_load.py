@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 from pathlib import Path
 
@@ -46,16 +45,11 @@ def connect(socket: Path) -> Connection:
 
 
 def main() -> None:
-    """Write until told to stop."""
-    parser = argparse.ArgumentParser(prog="postgres_load")
-    parser.add_argument("socket", type=Path)
-    parser.add_argument("ledger", type=Path)
-    parser.add_argument("--writers", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True, help="rows a second over all writers; 0: no limit")
-    given = parser.parse_args()
-    with contextlib.closing(connect(given.socket)) as session:
+    """Make the table when it is not there, and write until told to stop."""
+    given = writers.command_line("postgres_load").parse_args()
+    with contextlib.closing(connect(given.target)) as session:
         session.run(_SCHEMA)
-    writers.serve(lambda: PostgresSink(given.socket), (Error, OSError), given.ledger, count=given.writers, rate=given.rate)
+    writers.serve(lambda: PostgresSink(given.target), (Error, OSError), given.ledger, count=given.writers, rate=given.rate)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +40,9 @@ class RedisSink:
 
 def main() -> None:
     """Write until told to stop."""
-    parser = argparse.ArgumentParser(prog="redis_load")
-    parser.add_argument("socket", type=Path)
-    parser.add_argument("ledger", type=Path)
-    parser.add_argument("--writers", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True, help="rows a second over all writers; 0: no limit")
-    given = parser.parse_args()
-    writers.serve(
-        lambda: RedisSink(given.socket),
-        (redis.exceptions.RedisError, OSError),
-        given.ledger,
-        count=given.writers,
-        rate=given.rate,
-    )
+    given = writers.command_line("redis_load").parse_args()
+    errors = (redis.exceptions.RedisError, OSError)
+    writers.serve(lambda: RedisSink(given.target), errors, given.ledger, count=given.writers, rate=given.rate)
 
 
 if __name__ == "__main__":

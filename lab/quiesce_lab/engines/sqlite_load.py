@@ -6,7 +6,6 @@ it: a copy of the files that nobody held still for can have the database from be
 
 from __future__ import annotations
 
-import argparse
 import sqlite3
 from pathlib import Path
 
@@ -47,15 +46,11 @@ class SqliteSink:
 
 def main() -> None:
     """Write until told to stop."""
-    parser = argparse.ArgumentParser(prog="sqlite_load")
-    parser.add_argument("database", type=Path)
-    parser.add_argument("ledger", type=Path)
-    parser.add_argument("--writers", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True, help="rows a second over all writers; 0: no limit")
+    parser = writers.command_line("sqlite_load")
     parser.add_argument("--synchronous", choices=("FULL", "NORMAL"), default="FULL")
     given = parser.parse_args()
     writers.serve(
-        lambda: SqliteSink(given.database, given.synchronous),
+        lambda: SqliteSink(given.target, given.synchronous),
         (sqlite3.Error,),
         given.ledger,
         count=given.writers,
