@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict
 from typing import NoReturn, Union
 
+from quiesced import strict_json
 from quiesced.errors import RequestRefused
 from quiesced.messages import (
     PROTOCOL,
@@ -132,20 +133,9 @@ def _refuse(name: str, what: str) -> NoReturn:
 def _parse(body: bytes) -> dict[str, object]:
     """Read one JSON object without duplicate names and without the NaN and Infinity that JSON does not have."""
     try:
-        read = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        read = strict_json.loads(body.decode("utf-8"))
+    except ValueError as error:
         raise RequestRefused(400, "bad_json", f"the body is not one JSON object in UTF-8: {error}"[:200]) from error
     if not isinstance(read, dict):
         raise RequestRefused(400, "bad_json", "the body must be one JSON object")
     return read
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name appears twice")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import NoReturn, Optional
+from typing import Optional
 
+from quiesced import strict_json
 from quiesced.tables import Table
 
 _WITNESS = ("session", "position", "lock_shown", "lock_evidence", "durable", "durable_evidence")
@@ -62,8 +62,8 @@ def read_witness(line: str) -> Shown:
 
 def _table(text: str, required: tuple[str, ...]) -> tuple[Table, list[str]]:
     try:
-        content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        content = strict_json.loads(text)
+    except ValueError as error:
         raise ValueError(f"not one JSON object: {error}"[:200]) from error
     problems: list[str] = []
     table = Table(content, "", problems)
@@ -91,14 +91,3 @@ def _paths(table: Table, key: str) -> tuple[tuple[str, str], ...]:
 
 def _position(table: Table) -> dict[str, str]:
     return {name: table.text(name) for name in table.names()}
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name appears twice")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
