@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -14,7 +12,7 @@ from typing import Any, Optional
 import pymysql
 from pymysql.err import MySQLError
 
-from quiesced.errors import Refused
+from quiesced.quiescers.reach import Reach
 from quiesced.tables import Table
 
 CONNECT_TIMEOUT_S = 5
@@ -163,27 +161,15 @@ class Session:
             self._connection.close()
 
 
+def _words(error: Exception) -> str:
+    return str(error.args[1] if len(error.args) > 1 else error)
+
+
+_REACH = Reach(LOST, _words)
+answering, unreachable = _REACH.answering, _REACH.unreachable
+
+
 def connect(options: Options, name: str, *, read_timeout_s: float = STATEMENT_TIMEOUT_S) -> Session:
     """Connect, or raise Refused(application_unreachable)."""
-    try:
+    with answering(f"{name}: cannot log in as {options.user}"):
         return Session(options, read_timeout_s=read_timeout_s)
-    except LOST as error:
-        raise unreachable(f"{name}: cannot log in as {options.user}", error) from error
-
-
-@contextmanager
-def answering(name: str) -> Iterator[None]:
-    """Turn what LOST names into Refused(application_unreachable)."""
-    try:
-        yield
-    except LOST as error:
-        raise unreachable(name, error) from error
-
-
-def unreachable(name: str, error: Exception) -> Refused:
-    """Say that the server did not answer, or refused a statement that a hold needs."""
-    return Refused("application_unreachable", f"{name}: {_words(error)}")
-
-
-def _words(error: Exception) -> str:
-    return str(error.args[1] if len(error.args) > 1 else error) or type(error).__name__

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from pg8000.exceptions import DatabaseError, Error
 from pg8000.native import Connection
 
-from quiesced.errors import Refused
+from quiesced.quiescers.reach import Reach
 from quiesced.tables import Table
 
 STATEMENT_TIMEOUT_S = 5.0
@@ -125,30 +124,18 @@ class Session:
             self._connection.close()
 
 
-def connect(options: Options, name: str) -> Session:
-    """Connect, or raise Refused(application_unreachable)."""
-    try:
-        return Session(options)
-    except LOST as error:
-        raise unreachable(f"{name}: cannot log in as {options.user}", error) from error
-
-
-@contextmanager
-def answering(name: str) -> Iterator[None]:
-    """Turn what LOST names into Refused(application_unreachable)."""
-    try:
-        yield
-    except LOST as error:
-        raise unreachable(name, error) from error
-
-
-def unreachable(name: str, error: Exception) -> Refused:
-    """Say that the server did not answer, or refused a statement that a hold needs."""
-    return Refused("application_unreachable", f"{name}: {words(error)}")
-
-
 def words(error: Exception) -> str:
     """Return what went wrong: the server's own message where it sent one (field M of its ErrorResponse)."""
     if isinstance(error, DatabaseError) and error.args and isinstance(error.args[0], dict):
         return str(error.args[0].get("M", error))
     return str(error) or type(error).__name__
+
+
+_REACH = Reach(LOST, words)
+answering, unreachable = _REACH.answering, _REACH.unreachable
+
+
+def connect(options: Options, name: str) -> Session:
+    """Connect, or raise Refused(application_unreachable)."""
+    with answering(f"{name}: cannot log in as {options.user}"):
+        return Session(options)

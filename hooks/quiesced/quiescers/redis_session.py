@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -13,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.connection import UnixDomainSocketConnection
 from redis.retry import Retry
 
-from quiesced.errors import Refused
+from quiesced.quiescers.reach import Reach
 from quiesced.tables import Table
 
 COMMAND_TIMEOUT_S = 5.0
@@ -133,16 +131,10 @@ class Probe:
         self._connection.disconnect()
 
 
+answering = Reach(LOST, str).answering
+
+
 def connect(options: Options, name: str) -> Session:
     """Connect, or raise Refused(application_unreachable)."""
     with answering(name):
         return Session(options)
-
-
-@contextmanager
-def answering(name: str) -> Iterator[None]:
-    """Turn what LOST names into Refused(application_unreachable)."""
-    try:
-        yield
-    except LOST as error:
-        raise Refused("application_unreachable", f"{name}: {error or type(error).__name__}") from error
