@@ -10,13 +10,13 @@ import os
 import pwd
 import shutil
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import pymysql
 
+from quiesce_lab.engines.starting import last_lines, start_and_wait
 from quiesce_lab.errors import LabError
 from quiesce_lab.machine import Machine
 from quiesce_lab.needs import which
@@ -88,13 +88,7 @@ class MariaDB:
         self._own(self.run_dir)
         self._own(self.run_dir / "tmp")
         command = Command(f"mariadbd on {self.datadir}", self._argv(), self.error_log)
-        self._process = self._machine.start(command)
-        give_up_at = time.monotonic() + START_LIMIT_S
-        while not self._answers():
-            if not self._process.running or time.monotonic() > give_up_at:
-                self._process.kill()
-                raise LabError(f"mariadbd on {self.datadir} does not start: {' | '.join(self.last_log_lines(5))}")
-            time.sleep(0.05)
+        self._process = start_and_wait(self._machine, command, self._answers, START_LIMIT_S)
 
     def stop(self) -> None:
         """Shut down in order and wait. A server that does not run is no error."""
@@ -127,9 +121,7 @@ class MariaDB:
 
     def last_log_lines(self, count: int) -> tuple[str, ...]:
         """Last lines of the server's error log."""
-        if not self.error_log.exists():
-            return ()
-        return tuple(self.error_log.read_text(errors="replace").splitlines()[-count:])
+        return last_lines(self.error_log, count)
 
     def _answers(self) -> bool:
         # A bare socket first: a driver that fails to connect leaves its own to the garbage collector.

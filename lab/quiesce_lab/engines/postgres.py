@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from pg8000.exceptions import Error
 from pg8000.native import Connection
 
+from quiesce_lab.engines.starting import last_lines, start_and_wait
 from quiesce_lab.errors import LabError
 from quiesce_lab.machine import Machine
 from quiesce_lab.needs import which
@@ -68,13 +68,8 @@ class Postgres:
     def start(self) -> None:
         """Start the server and wait until it answers. When it ends instead, the error quotes its log."""
         _own(self.run_dir)
-        self._process = self._machine.start(Command(f"postgres on {self.datadir}", self._argv(), self.log))
-        give_up_at = time.monotonic() + START_LIMIT_S
-        while not self.answers():
-            if not self._process.running or time.monotonic() > give_up_at:
-                self._process.kill()
-                raise LabError(f"postgres on {self.datadir} does not start: {' | '.join(self.last_log_lines(5))}")
-            time.sleep(0.05)
+        command = Command(f"postgres on {self.datadir}", self._argv(), self.log)
+        self._process = start_and_wait(self._machine, command, self.answers, START_LIMIT_S)
 
     def stop(self) -> None:
         """Shut down in order and wait. A server that does not run is no error."""
@@ -112,7 +107,7 @@ class Postgres:
 
     def last_log_lines(self, count: int) -> tuple[str, ...]:
         """Last lines of the server's log."""
-        return tuple(self.log.read_text(errors="replace").splitlines()[-count:]) if self.log.exists() else ()
+        return last_lines(self.log, count)
 
     def _argv(self) -> list[str]:
         settings = {

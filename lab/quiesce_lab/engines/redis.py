@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 import redis
 
+from quiesce_lab.engines.starting import last_lines, start_and_wait
 from quiesce_lab.errors import LabError
 from quiesce_lab.machine import Machine
 from quiesce_lab.needs import which
@@ -41,13 +41,8 @@ class Redis:
             if found is None:
                 raise LabError(f"{BINARY} is not installed (Debian: redis-tools)")
             self._program.symlink_to(found)
-        self._process = self._machine.start(Command(f"redis-server on {self.home}", self._argv(), self.log))
-        give_up_at = time.monotonic() + START_LIMIT_S
-        while not self.answers():
-            if not self._process.running or time.monotonic() > give_up_at:
-                self._process.kill()
-                raise LabError(f"redis-server on {self.home} does not start: {' | '.join(self.last_log_lines(5))}")
-            time.sleep(0.02)
+        command = Command(f"redis-server on {self.home}", self._argv(), self.log)
+        self._process = start_and_wait(self._machine, command, self.answers, START_LIMIT_S)
 
     def stop(self) -> None:
         """End the server in order. One that does not run is no error."""
@@ -76,7 +71,7 @@ class Redis:
 
     def last_log_lines(self, count: int) -> tuple[str, ...]:
         """Last lines of the server's log."""
-        return tuple(self.log.read_text(errors="replace").splitlines()[-count:]) if self.log.exists() else ()
+        return last_lines(self.log, count)
 
     def forget_socket(self) -> None:
         """Remove what a killed server left, so that the next one is not taken for it."""
