@@ -90,5 +90,6 @@ def stage(
             machine, site, shared, deployment.policy_text(INSTANCE, **(policy or {})), variables or {}
         )
         yield Stage(site, host, hook, function, shared)
-        for load in host.loads:
-            load.stop()
+        for application in host.applications:
+            application.load.stop()
+            application.stop()
