@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.engines import CASES, Case, measure_case
+from bench.stalls import Sample, measure_stall, summary
 from quiesce_lab import rivals
 from quiesce_lab.machine import default_state_dir
 from quiesce_lab.stage import Stage, stage
-from quiesce_lab.trial import Take, by_function, by_rival, measure
+from quiesce_lab.trial import Take, by_function, by_rival
 
 RUNS = 30
 LATENCY_S = 0.3
@@ -52,22 +52,22 @@ def _measure(state_dir: Path, disks: int, runs: int) -> dict[str, Any]:
     with stage(state_dir, disks=disks) as here:
         here.site.cloud.settings.latency_s["CreateSnapshot"] = LATENCY_S
         here.host.load.start(RATE)
-        gaps: dict[str, list[float]] = {name: [] for name in _ways(here)}
+        samples: dict[str, list[Sample]] = {name: [] for name in _ways(here)}
         levels = []
         for _ in range(runs):
             for name, take in _ways(here).items():
-                taken, gap_s = measure(here.host, take)
-                gaps[name].append(gap_s)
+                taken, sample = measure_stall(here, RATE, take)
+                samples[name].append(sample)
                 levels += [taken.said["level"]] if taken.said else []
-        summary = {name: _summary(gap_s) for name, gap_s in gaps.items()}
-    for name, figures in summary.items():
-        print(f"  {name:20} median {figures['median_ratio']:.2f}  p95 {figures['p95_ratio']:.2f} x latency", flush=True)
-    return {**summary, "levels": {level: levels.count(level) for level in sorted(set(levels))}}
+        by_way = {name: summary(taken) for name, taken in samples.items()}
+    for name, figures in by_way.items():
+        print(f"  {name:20} median {figures['median_ratio']:.2f}  p95 {figures['p95_ratio']:.2f} x the call", flush=True)
+    return {**by_way, "levels": {level: levels.count(level) for level in sorted(set(levels))}}
 
 
 def _by_engine(state_dir: Path, case: Case, runs: int) -> dict[str, Any]:
-    measured = measure_case(state_dir, case, runs, RATE, LATENCY_S, _summary)
-    figures = f"median {measured['median_ratio']:.2f}  p95 {measured['p95_ratio']:.2f} x latency"
+    measured = measure_case(state_dir, case, runs, RATE, LATENCY_S)
+    figures = f"median {measured['median_ratio']:.2f}  p95 {measured['p95_ratio']:.2f} x the call"
     print(f"  {case.name:52} {figures}  {measured['levels']}", flush=True)
     return measured
 
@@ -77,21 +77,6 @@ def _ways(here: Stage) -> Mapping[str, Take]:
         "quiesce": by_function(here.fire),
         "documented_by_hand": by_rival(here.host, rivals.documented_by_hand),
         "common_script": by_rival(here.host, rivals.common_script),
-    }
-
-
-def _summary(gaps_s: list[float]) -> dict[str, Any]:
-    """Longest wait of a writer, per run; ratios are to the latency of CreateSnapshot."""
-    ordered = sorted(gaps_s)
-    p95_s = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
-    median_s = statistics.median(ordered)
-    return {
-        "median_ratio": round(median_s / LATENCY_S, 3),
-        "p95_ratio": round(p95_s / LATENCY_S, 3),
-        "median_ms": round(median_s * 1000, 1),
-        "p95_ms": round(p95_s * 1000, 1),
-        "max_ms": round(ordered[-1] * 1000, 1),
-        "all_ms": [round(gap_s * 1000, 1) for gap_s in gaps_s],
     }
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.stalls import Sample, measure_stall, summary
 from quiesce_lab.engines.mariadb_app import BINLOG, DATA, REDO, UNDO, MariaDBApplication
 from quiesce_lab.engines.postgres_app import PostgresApplication
 from quiesce_lab.engines.redis_app import RedisApplication
 from quiesce_lab.engines.sqlite_app import SqliteApplication
 from quiesce_lab.host import Host, Layout, Make
 from quiesce_lab.stage import stage
-from quiesce_lab.trial import by_function, measure
+from quiesce_lab.trial import by_function
 
 ALONE = "only_applications_write = true"
 EIGHT = (DATA, REDO, BINLOG, UNDO, "/four", "/five", "/six", "/seven")
@@ -43,17 +44,16 @@ CASES = (
     Case("mariadb lock, freeze", (DATA,), partial(MariaDBApplication, daemon_mode="lock")),
     Case("postgres freeze", (DATA,), PostgresApplication),
     Case("redis aof, freeze", (DATA,), RedisApplication),
+    Case("mariadb backup_lock, freeze, 1 GiB dirty", (DATA,), MariaDBApplication, dirty_mib=DIRTY_MIB),
     Case("mariadb backup_lock, freeze of 8 disks", EIGHT, MariaDBApplication),
     Case("mariadb backup_lock, freeze of 8 disks, 1 GiB dirty", EIGHT, MariaDBApplication, dirty_mib=DIRTY_MIB),
     Case("mariadb backup_lock, no freeze, 1 GiB dirty", (DATA,), MariaDBApplication, ALONE, dirty_mib=DIRTY_MIB),
 )
 
-Summary = Callable[[list[float]], dict[str, Any]]
 
-
-def measure_case(state_dir: Path, case: Case, runs: int, rate: float, latency_s: float, summary: Summary) -> dict[str, Any]:
+def measure_case(state_dir: Path, case: Case, runs: int, rate: float, latency_s: float) -> dict[str, Any]:
     """Measure one case. Raises LabError."""
-    gaps_s: list[float] = []
+    samples: list[Sample] = []
     said: list[dict[str, Any]] = []
     layout = Layout(case.paths, (case.application,))
     with stage(state_dir, layout=layout, daemon_settings=case.settings) as here:
@@ -62,12 +62,12 @@ def measure_case(state_dir: Path, case: Case, runs: int, rate: float, latency_s:
         for _ in range(runs):
             here.wait_until_complete()
             with dirty(here.host, case.dirty_mib):
-                taken, gap_s = measure(here.host, by_function(here.fire))
-            gaps_s.append(gap_s)
+                taken, sample = measure_stall(here, rate, by_function(here.fire))
+            samples.append(sample)
             said.append(dict(taken.said))
     levels = [one["level"] for one in said]
     return {
-        **summary(gaps_s),
+        **summary(samples),
         "levels": {level: levels.count(level) for level in sorted(set(levels))},
         "modes": sorted({mode for one in said for mode in one["modes"].values()}),
         "freeze": sorted({one["freeze"] for one in said}),

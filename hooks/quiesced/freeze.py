@@ -14,6 +14,8 @@ import os
 import threading
 from typing import Protocol
 
+from quiesced import write_back
+
 FIFREEZE = 0xC0045877
 FITHAW = 0xC0045878
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -29,7 +31,10 @@ class Ioctls(Protocol):
         """Let writers go on; EINVAL when it is not frozen."""
 
     def sync(self, fd: int) -> None:
-        """Write out what is dirty; holds nothing up."""
+        """Write out what is dirty, and wait until it is."""
+
+    def write_back(self, fd: int) -> None:
+        """Write out most of what is dirty, in pieces that hold up no other writer for long."""
 
 
 class LinuxIoctls:
@@ -47,6 +52,10 @@ class LinuxIoctls:
         """See Ioctls. Python has no syncfs(2) of its own."""
         if _libc.syncfs(fd) != 0:
             raise OSError(ctypes.get_errno(), "syncfs: " + os.strerror(ctypes.get_errno()))
+
+    def write_back(self, fd: int) -> None:
+        """See Ioctls."""
+        write_back.in_pieces(fd)
 
 
 def shows_frozen(ioctls: Ioctls, fd: int) -> bool:

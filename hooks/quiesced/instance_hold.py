@@ -105,6 +105,7 @@ class InstanceHold:
             self._unfrozen_because = self._why_no_freeze(targets)
             for target in targets:
                 self._filesystems.open(target)
+            self._filesystems.write_back()
             self._filesystems.sync()
         with self._step(HoldStep.ARM):
             self._write_state()

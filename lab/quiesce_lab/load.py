@@ -60,6 +60,11 @@ class Load:
             raise LabError(f"the load ended with status {status}: {self._last_words()}")
 
     @property
+    def writers(self) -> int:
+        """How many write at the same time."""
+        return self._writers
+
+    @property
     def pid(self) -> int:
         """Process id of the writers. Raises LabError when the load does not run."""
         if self._process is None:

@@ -32,11 +32,10 @@ class Taken:
 
 @dataclass(frozen=True)
 class Trial:
-    """What was taken, what the verifier found of each application, and the longest wait of a writer in seconds."""
+    """What was taken, and what the verifier found of each application."""
 
     taken: Taken
     verdicts: Mapping[str, Verdict]
-    longest_gap_s: float
 
     @property
     def verdict(self) -> Verdict:
@@ -95,8 +94,8 @@ _numbers = itertools.count(1)
 
 def run_trial(host: Host, take: Take) -> Trial:
     """Let the writers write, take the set, let them write on, and judge what a restore of it has."""
-    taken, gap_s = measure(host, take)
-    return Trial(taken, host.verify_each(taken.snapshots), gap_s)
+    taken, _ = measure(host, take)
+    return Trial(taken, host.verify_each(taken.snapshots))
 
 
 def run_until_broken(host: Host, take: Take, attempts: int) -> tuple[Trial, int]:

@@ -61,5 +61,9 @@ def _singly(plan: TargetPlan, world: World, journal: facts.Journal) -> None:
         else:
             journal.note(facts.Accepted(intent.disk_id, snapshot_id))
 
+    *others, last = plan.intents
+    if not others:
+        send(last)  # writers would wait for a thread, too
+        return
     with ThreadPoolExecutor(max_workers=len(plan.intents)) as pool:
         list(pool.map(send, plan.intents))

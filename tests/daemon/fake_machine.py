@@ -80,6 +80,9 @@ class FakeKernel:
             self.sync_waits.wait()
         self._journal.note(f"sync {self._name(fd)}")
 
+    def write_back(self, fd: int) -> None:
+        self._journal.note(f"write back {self._name(fd)}")
+
     @property
     def frozen(self) -> set[str]:
         with self._lock:

@@ -8,6 +8,7 @@ import pymysql
 import pytest
 
 from quiesced.errors import Refused
+from quiesced.quiescers import mysql_redo
 from quiesced.quiescers.base import Budget, Watched
 from quiesced.quiescers.mysql_hold import MysqlHold, Parts
 from quiesced.quiescers.mysql_mode import READ_LOCK, Way
@@ -28,6 +29,7 @@ class FakeServer:
         self.locked = False
         self.setting = 1
         self.written = self.flushed = 100
+        self.pushes_in_vain = 0
         self.refuses: Optional[str] = None
 
     def shows(self, control: Session, lock_session_id: int) -> bool:
@@ -41,7 +43,8 @@ class FakeServer:
             self.written += 10  # commits that were acknowledged until the lock was granted
         self.locked = (self.locked or statement == LOCK) and statement != UNLOCK
         if "ENGINE LOGS" in statement:
-            self.flushed = self.written
+            self.pushes_in_vain -= 1
+            self.flushed = self.written if self.pushes_in_vain < 0 else self.flushed
         if statement.startswith("SET GLOBAL"):
             self.setting = values[0]
         return self._rows(statement)
@@ -116,6 +119,22 @@ def test_what_was_acknowledged_until_the_lock_is_on_disk_before_the_hold_is_answ
     hold = hold_of(server)
     hold.quiesce(budget())
     assert hold.witness().durable_evidence == "redo flushed to 110, written to 110 under the lock"
+
+
+def test_a_redo_log_that_does_not_reach_the_disk_at_the_first_push_is_waited_for(server: FakeServer) -> None:
+    """With innodb_flush_log_at_trx_commit at 0 or 2 FLUSH ENGINE LOGS does nothing; the server flushes once a second."""
+    server.pushes_in_vain = 3
+    hold = hold_of(server)
+    hold.quiesce(budget())
+    assert server.flushed == server.written == 110
+    assert server.heard.count("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS") == 4
+
+
+def test_a_redo_log_that_never_reaches_the_disk_is_refused(server: FakeServer) -> None:
+    server.pushes_in_vain, server.written = 10_000, 110
+    left_s = iter([2.0, 2.0, 1.0, 0.0])
+    with pytest.raises(Refused, match="redo flushed to 100 only, written to 110"):
+        mysql_redo.wait_until_durable(FakeSession(server), Flavor("", True, (10, 11)), lambda: next(left_s), lambda _: None)
 
 
 def test_the_server_is_told_to_end_a_silent_holder_before_it_is_asked_for_the_lock(server: FakeServer) -> None:

@@ -130,11 +130,17 @@ def test_a_load_that_is_started_again_goes_on_counting(load: Load, database: Pat
     assert set(read_sqlite(database).rows) <= set(keys)
 
 
+def waits_for_a_lock(pid: int) -> bool:
+    """Whether a writer sleeps between two attempts, which is how SQLite waits."""
+    return any("nanosleep" in (task / "wchan").read_text() for task in Path(f"/proc/{pid}/task").iterdir())
+
+
 def test_a_write_that_waits_for_a_lock_when_the_load_stops_was_not_acknowledged(load: Load, database: Path) -> None:
     load.start()
     load.wait_until_acked(50)
     with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as session:
         session.execute("BEGIN IMMEDIATE")
+        wait_until(lambda: waits_for_a_lock(load.pid))
         load.stop()
         rows = {(writer, seq) for writer, seq in session.execute("SELECT writer, seq FROM writes")}
     unacked = {write.key for write in load.writes if write.acked_at is None}

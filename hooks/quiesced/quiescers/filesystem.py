@@ -59,8 +59,13 @@ class Filesystems:
         """What a later daemon would have to thaw."""
         return tuple(FrozenMount(opened.where, opened.target.mount.device) for opened in self._opened)
 
+    def write_back(self) -> None:
+        """Write out most of what is dirty, gently: while nobody is held, nobody shall wait for it."""
+        for opened in self._opened:
+            self._ioctls.write_back(opened.fd)
+
     def sync(self) -> None:
-        """Write out what is dirty, holding nobody up. Raises OSError."""
+        """Write out what is dirty. Raises OSError."""
         for opened in self._opened:
             self._ioctls.sync(opened.fd)
 
