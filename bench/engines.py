@@ -15,7 +15,7 @@ from quiesce_lab.engines.postgres_app import PostgresApplication
 from quiesce_lab.engines.redis_app import RedisApplication
 from quiesce_lab.engines.sqlite_app import SqliteApplication
 from quiesce_lab.host import Host, Layout, Make
-from quiesce_lab.stage import stage
+from quiesce_lab.stage import Stage, stage
 from quiesce_lab.trial import by_function
 
 ALONE = "only_applications_write = true"
@@ -60,7 +60,7 @@ def measure_case(state_dir: Path, case: Case, runs: int, rate: float, latency_s:
         here.site.cloud.settings.latency_s["CreateSnapshot"] = latency_s
         here.host.load.start(rate)
         for _ in range(runs):
-            here.wait_until_complete()
+            forget_all(here)
             with dirty(here.host, case.dirty_mib):
                 taken, sample = measure_stall(here, rate, by_function(here.fire))
             samples.append(sample)
@@ -73,6 +73,13 @@ def measure_case(state_dir: Path, case: Case, runs: int, rate: float, latency_s:
         "freeze": sorted({one["freeze"] for one in said}),
         "hold_ms": sorted(one["hold_ms"] for one in said)[len(said) // 2],
     }
+
+
+def forget_all(here: Stage) -> None:
+    """Delete every snapshot once it is complete: each keeps what was dirty, and the images lie in memory."""
+    here.wait_until_complete()
+    for snapshot_id in list(here.site.cloud.world.estate().snapshots):
+        here.site.console.cbs.call_json("DeleteSnapshots", {"SnapshotIds": [snapshot_id]})
 
 
 @contextmanager

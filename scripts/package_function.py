@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +15,16 @@ ROOT = Path(__file__).resolve().parent.parent
 # The newest Python that SCF has (tencentcloud.com/document/product/583/40323), on CentOS 7.
 SCF = Home(pythons=("3.10",), platform=package_wheels.MANYLINUX2014)
 
-# Of the SDK's more than 260 folders, the core alone: every call goes through its CommonClient, without the typed
-# models of a product. The whole SDK is 170 MB and zips to more than 20 MB. Add a product here when src/ imports it.
-KEPT_PRODUCTS = ("common",)
+# Of the SDK's more than 260 folders, the core, and what the serverless SDK invokes by: every other call goes through the
+# core's CommonClient, without the typed models of a product. The whole SDK is 170 MB and zips to more than 20 MB.
+KEPT_PRODUCTS = ("common", "scf")
 
 # The API of SCF (version 2018-04-16) takes a ZipFile of at most 20 MB in UpdateFunctionCode.
 LIMIT_BYTES = 20_000_000
 
-# What the SDK's wheel carries besides: its predecessor, for an API that is no more.
-NEVER_USED = ("QcloudApi",)
+# What the SDK's wheel carries besides: its predecessor, for an API that is no more. And what the serverless SDK names as a
+# need, and imports nowhere.
+NEVER_USED = ("QcloudApi", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence.pth")
 
 # The operator's command; it needs click, which the function does not carry.
 NOT_THE_FUNCTION = ("quiesce/cli.py",)
@@ -38,6 +40,8 @@ def build(tree: Path, archive: Path) -> None:
     if problems:
         raise PackagingError("; ".join(problems))
     package_wheels.prune(tree, NEVER_USED)
+    for path in tree.glob("setuptools-*.dist-info"):
+        shutil.rmtree(path)
     package_wheels.keep_only(tree / "tencentcloud", KEPT_PRODUCTS)
     package_wheels.copy_program(ROOT / "src", tree)
     for name in NOT_THE_FUNCTION:

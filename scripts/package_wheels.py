@@ -105,15 +105,19 @@ def copy_program(source: Path, target: Path) -> None:
             copy.write_bytes(path.read_bytes())
 
 
+_SOURCES = ("--no-binary", "tencentserverless")
+"""What its makers publish as source alone; it is pure Python."""
+
+
 def _uv_command(home: Home) -> list[str]:
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--link-mode", "copy"]
-    command += ["--only-binary", ":all:", "--python-version", home.pythons[0]]
+    command += ["--only-binary", ":all:", *_SOURCES, "--python-version", home.pythons[0]]
     return command + (["--python-platform", "x86_64-manylinux2014"] if home.platform else [])
 
 
 def _pip_command(home: Home) -> list[str]:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-    command += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", home.pythons[0]]
+    command += ["--only-binary", ":all:", *_SOURCES, "--implementation", "cp", "--python-version", home.pythons[0]]
     return [*command, "--platform", home.platform or "any"]
 
 

@@ -1,8 +1,11 @@
 """Which lease may hold, and what each one is told. A state machine without I/O, on a clock that is handed in.
 
     (unknown) -> acquiring -> held -> letting go -> over
-         |           `------- refused ------------> over
+         |         |  ^  `----- refused ------------> over
+         |      prepared
          `---- released before it was asked for --> over
+
+A lease may be prepared first: everything slow is done then, nothing is held, and the place is taken.
 
 One lease has the place at a time. A lease that is over never holds again.
 """
@@ -27,6 +30,7 @@ class Phase(Enum):
     """Where a lease is in its life."""
 
     ACQUIRING = "acquiring"
+    PREPARED = "prepared"
     HELD = "held"
     LETTING_GO = "letting go"
     OVER = "over"
@@ -37,6 +41,7 @@ class Turn(Enum):
 
     ACQUIRE = "the lease now has the place: acquire, then call granted or refused"
     LET_GO = "the lease is now yours to end: let go, then call ended"
+    BACK_OUT = "the lease was only prepared, and is now yours to end: let go, then call refused"
     WAIT = "another caller is at it: wait for a change, then look again"
 
 
@@ -61,6 +66,8 @@ class _Lease:
     granted: bool = False
     cancelled: bool = False
     ends_s: float = 0.0
+    """When its hold, or its preparation, is over by itself."""
+    request: QuiesceRequest | None = None
     quiesced: QuiesceAnswer | None = None
     released: ReleaseAnswer | None = None
 
@@ -96,6 +103,8 @@ class LeaseBook:
     def ask(self, request: QuiesceRequest) -> Turn | QuiesceAnswer:
         """Answer a quiesce, or give the lease the place (ACQUIRE), or say that it is being acquired (WAIT)."""
         lease = self._leases.get(request.lease_id)
+        if lease and lease.phase is Phase.PREPARED:
+            return self._go_on(lease, request)
         if lease:
             return self.repeat(request.lease_id) if lease.phase is not Phase.OVER else _lease_over(lease)
         holds = self.holds_of(request.run_id)
@@ -104,8 +113,28 @@ class LeaseBook:
             return refused(request.lease_id, Refusal("run_moved_on", message))
         if self._place:
             return refused(request.lease_id, Refusal("busy", f"lease {self._place.lease_id} has not ended; try again"))
-        self._place = self._remember(_Lease(request.lease_id, request.run_id, Phase.ACQUIRING))
+        self._place = self._remember(_Lease(request.lease_id, request.run_id, Phase.ACQUIRING, request=request))
         return Turn.ACQUIRE
+
+    def _go_on(self, lease: _Lease, request: QuiesceRequest) -> Turn | QuiesceAnswer:
+        if request != lease.request:
+            message = "this lease was prepared for other disks or limits; release it, and use a new lease id"
+            return refused(request.lease_id, Refusal("busy", message))
+        lease.phase = Phase.ACQUIRING
+        return Turn.ACQUIRE
+
+    def prepared(self, lease_id: str, answer: QuiesceAnswer, ends_s: float) -> bool:
+        """Note that everything slow is done, which stands until ``ends_s``; False when a release came first."""
+        lease = self._in_phase(lease_id, Phase.ACQUIRING)
+        if lease.cancelled:
+            return False
+        lease.phase, lease.quiesced, lease.ends_s = Phase.PREPARED, answer, ends_s
+        return True
+
+    def is_prepared(self, lease_id: str) -> bool:
+        """Whether the lease waits, prepared, to be asked for its hold."""
+        lease = self._leases.get(lease_id)
+        return lease is not None and lease.phase is Phase.PREPARED
 
     def repeat(self, lease_id: str) -> Turn | QuiesceAnswer:
         """Answer whoever asked while the lease was being acquired: the same answer as the first who asked."""
@@ -115,7 +144,8 @@ class LeaseBook:
         answer = lease.quiesced
         if answer is None or (answer.state == "held" and lease.phase is not Phase.HELD):
             return _lease_over(lease)
-        return replace(answer, hold_remaining_s=max(0.0, lease.ends_s - self._clock())) if lease.granted else answer
+        timed = lease.granted or lease.phase is Phase.PREPARED
+        return replace(answer, hold_remaining_s=max(0.0, lease.ends_s - self._clock())) if timed else answer
 
     def granted(self, lease_id: str, answer: QuiesceAnswer, ends_s: float) -> bool:
         """Note that the lease holds until ``ends_s``; False when a release came first, and it must back out."""
@@ -144,6 +174,9 @@ class LeaseBook:
             answer = never_held(lease_id, "no hold was granted under this lease")
             self._remember(_Lease(lease_id, None, Phase.OVER, released=answer))
             return answer
+        if lease.phase is Phase.PREPARED:
+            lease.phase, lease.cancelled = Phase.ACQUIRING, True
+            return Turn.BACK_OUT
         if lease.phase is Phase.ACQUIRING:
             lease.cancelled = True
         if lease.phase is Phase.HELD:
@@ -156,8 +189,11 @@ class LeaseBook:
         return lease_id in self._leases
 
     def claim(self, lease_id: str) -> bool:
-        """Take a held lease to end it before anybody asked; False when it is not held (any more)."""
+        """Take a held or prepared lease to end it before anybody asked; False when it is neither (any more)."""
         lease = self._leases[lease_id]
+        if lease.phase is Phase.PREPARED:
+            lease.phase = Phase.ACQUIRING
+            return True
         if lease.phase is not Phase.HELD:
             return False
         lease.phase = Phase.LETTING_GO
@@ -182,7 +218,7 @@ class LeaseBook:
     def holds_of(self, run_id: str) -> int:
         """Count the holds granted to a run, and the one that it is acquiring: another delivery must not pass that by."""
         mine = [lease for lease in self._leases.values() if lease.run_id == run_id]
-        return sum(lease.granted or lease.phase is Phase.ACQUIRING for lease in mine)
+        return sum(lease.granted or lease.phase in (Phase.ACQUIRING, Phase.PREPARED) for lease in mine)
 
     def current(self) -> tuple[str, str, Phase, float] | None:
         """Lease that has the place: its id, its run, its phase, and when its hold ends on the clock."""

@@ -24,7 +24,7 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class QuiesceRequest:
-    """Ask for a hold under a lease id that the function made."""
+    """Ask for a hold, or for its preparation, under a lease id that the function made."""
 
     protocol: int
     lease_id: str
@@ -167,7 +167,10 @@ class Attachment:
 
 @dataclass(frozen=True)
 class QuiesceAnswer:
-    """*held* with the first witness, or *refused*."""
+    """*held* with the first witness, *prepared*, or *refused*.
+
+    ``hold_remaining_s`` is how long a hold lasts, or a preparation stands, when nothing more is asked for.
+    """
 
     lease_id: str
     state: str

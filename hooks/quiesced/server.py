@@ -1,4 +1,4 @@
-"""The hook's HTTP side: cheroot over TLS, five routes, every error as JSON (hooks/PROTOCOL.md).
+"""The hook's HTTP side: cheroot over TLS, a handful of routes, every error as JSON (hooks/PROTOCOL.md).
 
 The application below knows messages and signatures; what happens to the instance is the keeper's business.
 """
@@ -71,6 +71,9 @@ class Keeper(Protocol):
     def check(self, request: CheckRequest) -> CheckAnswer:
         """Say what a hold would cover."""
 
+    def prepare(self, request: QuiesceRequest) -> QuiesceAnswer:
+        """Do everything slow for a hold, and hold nothing yet."""
+
     def quiesce(self, request: QuiesceRequest) -> QuiesceAnswer:
         """Hold, or refuse and hold nothing."""
 
@@ -96,7 +99,8 @@ class App:
         }
         self._routes: dict[str, tuple[str, Callable[[bytes], decode.Answer]]] = {
             "/v1/check": ("POST", lambda body: keeper.check(decode.check_request(body))),
-            "/v1/quiesce": ("POST", self._quiesce),
+            "/v1/prepare": ("POST", lambda body: self._hold(keeper.prepare, body)),
+            "/v1/quiesce": ("POST", lambda body: self._hold(keeper.quiesce, body)),
             RELEASE_PATH: ("POST", lambda body: keeper.release(decode.release_request(body))),
             "/v1/status": ("GET", lambda _: keeper.status()),
         }
@@ -159,8 +163,8 @@ class App:
             message = f"too many requests from this address were refused; ask again in {math.ceil(left_s)} s"
             raise RequestRefused(429, "too_many_failures", message)
 
-    def _quiesce(self, body: bytes) -> QuiesceAnswer:
-        answer = self._keeper.quiesce(decode.quiesce_request(body))
+    def _hold(self, ask: Callable[[QuiesceRequest], QuiesceAnswer], body: bytes) -> QuiesceAnswer:
+        answer = ask(decode.quiesce_request(body))
         if answer.refusal:
             self._tally.hold_refused(answer.refusal.code)
         return answer

@@ -24,9 +24,14 @@ READ_RETRY_S = 8.0
 """No read of the cloud is begun again after this long."""
 
 
+def prepare_timeout_s(hook: HookSettings) -> float:
+    """How long a hook may take to answer ``prepare``: flushing, answering."""
+    return PREFLUSH_S + hook.timeout_s
+
+
 def quiesce_timeout_s(acquire_limit_s: float, hook: HookSettings) -> float:
-    """How long a hook may take to answer ``quiesce``: flushing, acquiring, answering."""
-    return PREFLUSH_S + acquire_limit_s + hook.timeout_s
+    """How long a hook may take to answer ``quiesce`` under a lease that was prepared: acquiring, answering."""
+    return acquire_limit_s + hook.timeout_s
 
 
 def release_window_s(limits: Limits) -> float:
@@ -43,7 +48,7 @@ def needed_s(policy: Policy, settings: Settings) -> float:
     """One target at worst, every step included."""
     hook, limits = settings.hook, Limits(policy.acquire_limit_s, policy.hold_limit_s)
     before = CHECK_ATTEMPTS * 2 * hook.timeout_s + 2 * read_s(settings.cloud)
-    holding = quiesce_timeout_s(limits.acquire_limit_s, hook) + limits.hold_limit_s
+    holding = prepare_timeout_s(hook) + quiesce_timeout_s(limits.acquire_limit_s, hook) + limits.hold_limit_s
     letting_go = release_window_s(limits) + 2 * hook.timeout_s
     after = 2 * read_s(settings.cloud)
     return before + holding + letting_go + after + _group_s(policy, settings) + _discard_s(policy, settings)
@@ -68,11 +73,12 @@ def unsafe(policy: Policy, settings: Settings, time_left_s: float) -> tuple[str,
     """Say why this must not begin; empty when it may. ``time_left_s``: until SCF ends the function."""
     problems = []
     calls = calls_in_the_hold(policy)
-    least = policy.acquire_limit_s + calls * settings.cloud.timeout_s + HOLD_MARGIN_S
+    members = len(policy.targets.instances) if policy.consistency_group else 1
+    least = members * policy.acquire_limit_s + calls * settings.cloud.timeout_s + HOLD_MARGIN_S
     if policy.hold_limit_s < least:
         problems.append(
             f"hold_limit_s is {policy.hold_limit_s:g} s and must be at least {least:g} s: "
-            f"acquire_limit_s ({policy.acquire_limit_s:g}) + {calls} x QUIESCE_API_TIMEOUT_S "
+            f"{members} x acquire_limit_s ({policy.acquire_limit_s:g}) + {calls} x QUIESCE_API_TIMEOUT_S "
             f"({settings.cloud.timeout_s:g}) + {HOLD_MARGIN_S:g}"
         )
     needed = needed_s(policy, settings)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import msgspec
 
 from quiesce import facts
+from quiesce.course import Outcome, Together
 from quiesce.holds import Attachment, Stall, Witness
-from quiesce.judge import Verdict
 from quiesce.model import Level, Snapshot, TargetPlan
 from quiesce.story import Story
 
@@ -41,6 +41,18 @@ class SigningKey:
         return f"SigningKey({self.key_id!r}, secret)"
 
 
+class TogetherPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Instances that were to be cut together, and the level of all of them as one.
+
+    ``skew_s``: seconds from the first call that was sent to the last that was accepted; null when they were not all held at
+    the same time.
+    """
+
+    members: tuple[str, ...]
+    level: str
+    skew_s: float | None
+
+
 class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One target's certificate. ``held_s`` is the hook's own count of the hold, in seconds.
 
@@ -59,6 +71,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     created_by: str | None
     group_id: str | None
     group_refusal: str
+    together: TogetherPart | None
     hold_until: str
     lease_id: str | None
     held_s: float | None
@@ -73,8 +86,9 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     signature: str = ""
 
 
-def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, issued_at: str) -> Certificate:
+def issue(outcome: Outcome, key: SigningKey, issued_at: str) -> Certificate:
     """Write down the verdict with its evidence and sign it. ``issued_at`` is ISO 8601 in UTC."""
+    plan, verdict, story = outcome.plan, outcome.verdict, Story(tuple(entry.fact for entry in outcome.entries))
     began = story.held.witness if story.held else None
     ended = story.released.witness if story.released else None
     unsigned = Certificate(
@@ -89,6 +103,7 @@ def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, iss
         created_by=_created_by(plan, story),
         group_id=story.group.group_id if story.group else None,
         group_refusal=_group_refusal(story),
+        together=_together(outcome.together),
         hold_until=plan.hold_until.value,
         lease_id=story.lease_id,
         held_s=story.released.held_s if story.released else None,
@@ -102,6 +117,13 @@ def issue(plan: TargetPlan, verdict: Verdict, story: Story, key: SigningKey, iss
         key_id=key.key_id,
     )
     return msgspec.structs.replace(unsigned, signature=key.sign(_canonical(unsigned)))
+
+
+def _together(together: Together | None) -> TogetherPart | None:
+    if together is None:
+        return None
+    skew_s = None if together.skew_s is None else round(together.skew_s, 6)
+    return TogetherPart(members=together.members, level=together.level.word, skew_s=skew_s)
 
 
 def _created_by(plan: TargetPlan, story: Story) -> str | None:

@@ -6,18 +6,24 @@ Every call is sent exactly once. Either way the instance is held, because a grou
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
 from quiesce import facts
+from quiesce.course import Course
 from quiesce.errors import CloudError, UnavailableError
-from quiesce.model import Intent, Snapshot, TargetPlan
-from quiesce.ports import World
+from quiesce.model import Intent, Snapshot
+from quiesce.parallel import at_once
 
 
-def create(plan: TargetPlan, world: World, journal: facts.Journal) -> None:
-    """Send what makes the set; where the account has no groups, each disk is asked for by itself after all."""
-    if not (plan.grouped and _as_group(plan, world, journal)):
-        _singly(plan, world, journal)
+def create(courses: Sequence[Course]) -> None:
+    """Send what makes each set, all at the same time."""
+    at_once(_create, courses)
+
+
+def _create(course: Course) -> None:
+    """Where the account has no groups, each disk is asked for by itself after all."""
+    if not (course.plan.grouped and _as_group(course)):
+        _singly(course)
 
 
 def found(snapshot: Snapshot, group: facts.GroupAccepted | None) -> facts.Fact:
@@ -32,8 +38,9 @@ def found(snapshot: Snapshot, group: facts.GroupAccepted | None) -> facts.Fact:
     return facts.Member(snapshot.disk_id, snapshot.snapshot_id, group.group_id)
 
 
-def _as_group(plan: TargetPlan, world: World, journal: facts.Journal) -> bool:
+def _as_group(course: Course) -> bool:
     """Send one call for every disk; False when the account has no groups."""
+    plan, world, journal = course.plan, course.world, course.journal
     for disk_id in plan.disks:
         journal.note(facts.CreateSent(disk_id))
     try:
@@ -49,21 +56,16 @@ def _as_group(plan: TargetPlan, world: World, journal: facts.Journal) -> bool:
     return True
 
 
-def _singly(plan: TargetPlan, world: World, journal: facts.Journal) -> None:
+def _singly(course: Course) -> None:
     """Send every CreateSnapshot at the same time."""
 
     def send(intent: Intent) -> None:
-        journal.note(facts.CreateSent(intent.disk_id))
+        course.journal.note(facts.CreateSent(intent.disk_id))
         try:
-            snapshot_id = world.snapshots.create(intent, timeout_s=world.api_timeout_s)
+            snapshot_id = course.world.snapshots.create(intent, timeout_s=course.world.api_timeout_s)
         except CloudError as error:
-            journal.note(facts.NotAccepted(intent.disk_id, error.code, str(error), error.ambiguous))
+            course.journal.note(facts.NotAccepted(intent.disk_id, error.code, str(error), error.ambiguous))
         else:
-            journal.note(facts.Accepted(intent.disk_id, snapshot_id))
+            course.journal.note(facts.Accepted(intent.disk_id, snapshot_id))
 
-    *others, last = plan.intents
-    if not others:
-        send(last)  # writers would wait for a thread, too
-        return
-    with ThreadPoolExecutor(max_workers=len(plan.intents)) as pool:
-        list(pool.map(send, plan.intents))
+    at_once(send, course.plan.intents)

@@ -5,6 +5,7 @@ QuiesceError
 ├── SettingsError     an environment variable is missing or wrong; nothing was touched
 ├── PolicyError       the policy file is wrong, or its arithmetic is unsafe; nothing was touched
 ├── CertificateError  what was given holds no certificate that can be checked
+├── UnfinishedError   a part of a run is left; deliver it again, and what is there is found and the rest is made
 ├── AgentError        the hook on an instance did not give an answer that can be used
 └── CloudError        the cloud refused a call, or the answer was lost
     └── UnavailableError  this account does not have what was asked for; nothing was done
@@ -44,6 +45,10 @@ class PolicyError(QuiesceError):
 
 class CertificateError(QuiesceError):
     """What was given holds no certificate of a known version, or no usable key."""
+
+
+class UnfinishedError(QuiesceError):
+    """A part of a run is left for another delivery, which SCF makes of itself a minute after an error."""
 
 
 class AgentError(QuiesceError):

@@ -23,9 +23,16 @@ class Checked:
 
 @dataclass(frozen=True)
 class QuiesceAsked:
-    """A hold was asked for under this lease; from here on a release is owed."""
+    """A hold, or its preparation, was asked for under this lease; from here on a release is owed."""
 
     lease_id: str
+
+
+@dataclass(frozen=True)
+class PrepareAnswered:
+    """The hook answered prepared or refused."""
+
+    answer: QuiesceAnswer
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,7 @@ class Trouble:
 Fact = (
     Checked
     | QuiesceAsked
+    | PrepareAnswered
     | QuiesceAnswered
     | CreateSent
     | Accepted

@@ -134,10 +134,10 @@ class Step(Part, frozen=True, kw_only=True):
 
 
 class QuiesceAnswer(Message, frozen=True, kw_only=True):
-    """*held* with the first witness, or *refused*."""
+    """*held* with the first witness, *prepared*, or *refused*."""
 
     lease_id: str
-    state: Literal["held", "refused"]
+    state: Literal["held", "prepared", "refused"]
     refusal: Refusal | None
     witness: Witness | None
     steps: tuple[Step, ...]

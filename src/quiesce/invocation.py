@@ -10,12 +10,14 @@ from typing import TextIO
 
 import msgspec
 
-from quiesce import __version__, policies, request
+from quiesce import __version__, fleet, policies, request
 from quiesce.adapters.logs import JsonLog
+from quiesce.adapters.scf import FunctionName
 from quiesce.errors import CloudError, PolicyError, QuiesceError, RequestError, SettingsError
 from quiesce.report import HTTP_STATUS, Report, body_of
 from quiesce.run import Run
 from quiesce.settings import Settings
+from quiesce.worker import Worker
 
 
 def handle(event: object, context: Mapping[str, object], env: Mapping[str, str], stdout: TextIO) -> object:
@@ -42,9 +44,13 @@ def handle(event: object, context: Mapping[str, object], env: Mapping[str, str],
 def _run(event: object, context: Mapping[str, object], env: Mapping[str, str], stdout: TextIO, started_s: float) -> Report:
     settings = Settings.from_env(env)
     log = JsonLog(stdout, common=_common(context), hidden=settings.secrets)
+    ends_s, known = _ends_s(context, started_s), policies.load(settings.policies)
+    if fleet.is_batch(event):
+        batch = fleet.read(event, settings.certificate_key)
+        return Worker(batch, policies.named(known, batch.policy), settings, log).execute(ends_s=ends_s)
     asked = request.parse(event, context, settings, datetime.now(timezone.utc))
-    policy = policies.named(policies.load(settings.policies), asked.policy)
-    return Run(asked, policy, settings, log).execute(ends_s=_ends_s(context, started_s))
+    policy = policies.named(known, asked.policy)
+    return Run(asked, policy, settings, log, FunctionName.of(context)).execute(ends_s=ends_s)
 
 
 def _ends_s(context: Mapping[str, object], started_s: float) -> float:

@@ -65,15 +65,30 @@ def make_plans(
     attached = [disk for disk in disks if disk.instance_id in chosen]
     refusals = list(_unmet(policy, chosen.keys(), attached))
     plans = []
-    for instance in sorted(chosen.values(), key=lambda instance: instance.instance_id):
+    for instance in _in_order(policy, chosen):
         own = _selected(policy, (disk for disk in attached if disk.instance_id == instance.instance_id))
         names = {disk.disk_id: _name(request, policy, disk.disk_id) for disk in own}
         against = [*_against(policy, instance, own), *_misnamed(names.values())]
         if against:
             refusals += against
         else:
-            plans.append(_plan(request, policy, instance, names, now))
+            plans.append(_plan(request, policy, instance.instance_id, instance.address, names, now))
     return tuple(plans), tuple(refusals)
+
+
+def plan_assigned(
+    request: Request, policy: Policy, instance_id: str, address: str, disks: Iterable[str], now: datetime
+) -> TargetPlan:
+    """Plan one instance as another invocation of this run has found it."""
+    names = {disk_id: _name(request, policy, disk_id) for disk_id in disks}
+    return _plan(request, policy, instance_id, address, names, now)
+
+
+def _in_order(policy: Policy, chosen: dict[str, Instance]) -> list[Instance]:
+    """A group is held in the order in which the policy names its members."""
+    listed = {instance_id: place for place, instance_id in enumerate(policy.targets.instances)}
+    place_of = listed if policy.consistency_group else {}
+    return sorted(chosen.values(), key=lambda one: (place_of.get(one.instance_id, 0), one.instance_id))
 
 
 def _unmet(policy: Policy, found: Iterable[str], attached: Iterable[Disk]) -> Iterator[Refusal]:
@@ -148,8 +163,8 @@ def _name(request: Request, policy: Policy, disk_id: str) -> SnapshotName:
     return SnapshotName(_prefix(request, policy), request.run_id, disk_id)
 
 
-def _group(request: Request, policy: Policy, instance: Instance) -> str | None:
-    name = GroupName(_prefix(request, policy), request.run_id, instance.instance_id)
+def _group(request: Request, policy: Policy, instance_id: str) -> str | None:
+    name = GroupName(_prefix(request, policy), request.run_id, instance_id)
     return str(name) if policy.snapshot_group else None
 
 
@@ -157,15 +172,17 @@ def _prefix(request: Request, policy: Policy) -> str:
     return policy.name_prefix or request.policy
 
 
-def _plan(request: Request, policy: Policy, instance: Instance, names: dict[str, SnapshotName], now: datetime) -> TargetPlan:
+def _plan(
+    request: Request, policy: Policy, instance_id: str, address: str, names: dict[str, SnapshotName], now: datetime
+) -> TargetPlan:
     days = policy.expire_after_days
     expires_at = None if days is None else expiry_in(days, now)
-    group = _group(request, policy, instance)
+    group = _group(request, policy, instance_id)
     return TargetPlan(
         run_id=request.run_id,
         policy=request.policy,
-        instance_id=instance.instance_id,
-        address=instance.address,
+        instance_id=instance_id,
+        address=address,
         intents=tuple(Intent(disk_id, str(name), expires_at, group) for disk_id, name in names.items()),
         level=policy.asked,
         on_quiesce_failure=policy.on_quiesce_failure,

@@ -26,6 +26,7 @@ else:
 RESERVED_TAG_PREFIXES = ("qcs:", "project", "qcloud", "tencent", "quiesce")
 """The first four are the cloud's (tag service and CVM, limits), the last is ours."""
 MAX_TAGS = 20
+MIN_GROUP = 2
 POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _TAG_TEXT = re.compile(r"[A-Za-z0-9_.:/@=+-]{1,127}")
 """What every page of the cloud's documentation allows in tags; the pages differ beyond this."""
@@ -58,7 +59,11 @@ class Targets(Table, frozen=True):
 
 
 class Policy(Table, frozen=True):
-    """One ``[policies.<name>]`` table. Limits in seconds; ``expire_after_days`` None keeps the snapshots."""
+    """One ``[policies.<name>]`` table. Limits in seconds; ``expire_after_days`` None keeps the snapshots.
+
+    ``consistency_group`` holds all instances at the same time, in their order; ``snapshot_group`` makes each instance's
+    snapshots by one call.
+    """
 
     targets: Targets
     level: Literal["application", "filesystem", "crash"] = "application"
@@ -67,6 +72,7 @@ class Policy(Table, frozen=True):
     hold_limit_s: Annotated[float, Meta(gt=0, le=120)] = 10.0
     hold_until: HoldUntil = HoldUntil.ACCEPTED
     snapshot_group: bool = False
+    consistency_group: bool = False
     on_partial: OnPartial = OnPartial.KEEP
     expire_after_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
     name_prefix: Prefix | None = None
@@ -158,6 +164,8 @@ def _inconsistent(name: str, policy: Policy) -> Iterator[str]:
         yield 'targets.disks: an empty list protects nothing; list disks, or write "data" or "all"'
     if policy.name_prefix is None and not naming.PREFIX.fullmatch(name):
         yield f"name_prefix: needed, because the policy's name is no prefix (at most {naming.MAX_PREFIX} of a-z 0-9 -)"
+    if policy.consistency_group and (policy.targets.tag is not None or len(policy.targets.instances) < MIN_GROUP):
+        yield "consistency_group: name its members in targets.instances, at least two, in the order in which they are held"
     if policy.acquire_limit_s >= policy.hold_limit_s:
         yield "hold_limit_s: must be longer than acquire_limit_s, which is a part of it"
     yield from _wrong_tags(policy.tags)

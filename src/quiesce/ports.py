@@ -23,8 +23,11 @@ class Agent(Protocol):
     def check(self, request: CheckRequest) -> CheckAnswer:
         """Ask what a hold would cover; opens the connection that the hold will use."""
 
+    def prepare(self, request: QuiesceRequest) -> QuiesceAnswer:
+        """Have everything slow done for a hold, once: never retried, because the lease can be released instead."""
+
     def quiesce(self, request: QuiesceRequest) -> QuiesceAnswer:
-        """Ask for the hold, once: never retried here, because the lease can be released instead."""
+        """Ask for the hold that was prepared, once."""
 
     def release(self, request: ReleaseRequest) -> ReleaseAnswer:
         """Let go; retried until answered or until the hold's own limit has certainly passed."""
@@ -39,19 +42,16 @@ class SnapshotStore(Protocol):
         A disk without such a snapshot is absent.
         """
 
-    def prepare(self, intents: Sequence[Intent]) -> None:
+    def connect(self, intents: Sequence[Intent]) -> None:
         """Do everything slow that ``create`` needs, and refuse what it would refuse; creates nothing."""
+
+    def admit(self, intents: Sequence[Intent]) -> None:
+        """Wait until the cloud's rate limit allows to create these, and keep that free for them. Raises nothing."""
 
     def create(self, *intents: Intent, timeout_s: float) -> str:
         """Send one call that makes this snapshot, once, or a group of several; returns the snapshot's or group's id.
 
         A null id is an ambiguous CloudError. UnavailableError: this account has no groups, so nothing was made.
-        """
-
-    def label(self, names: Mapping[str, str], tags: Mapping[str, str], *, expires_at: str | None = None) -> None:
-        """Tag snapshots, then give each (by its id) its name; runs after the release only.
-
-        ``expires_at`` is for members of a group, which cannot be given an expiry when they are made.
         """
 
 

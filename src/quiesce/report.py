@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from quiesce import facts
 from quiesce.certificate import TAG_LEVEL, TAG_SEAL, Certificate, SigningKey, seal
+from quiesce.course import Outcome
 from quiesce.model import Level, OnQuiesceFailure
 from quiesce.naming import pending
-from quiesce.procedure import Outcome
 from quiesce.story import Story
 
 
@@ -23,15 +23,18 @@ class Status(enum.Enum):
     """There is a complete set of snapshots, of a weaker level than asked for."""
     IN_PROGRESS = "in_progress"
     """Another delivery of the same run is at work; ask again later."""
+    DISPATCHED = "dispatched"
+    """A worker has it; look for what it got later."""
     SKIPPED = "skipped"
     """The hold could not be had and the policy says to skip."""
     FAILED = "failed"
     """No complete set of snapshots."""
 
 
-_WORST_FIRST = (Status.FAILED, Status.IN_PROGRESS, Status.WEAKER, Status.SKIPPED, Status.REACHED)
+_WORST_FIRST = (Status.FAILED, Status.IN_PROGRESS, Status.DISPATCHED, Status.WEAKER, Status.SKIPPED, Status.REACHED)
 HTTP_STATUS = {
     Status.REACHED: 200,
+    Status.DISPATCHED: 202,
     Status.SKIPPED: 200,
     Status.WEAKER: 502,
     Status.IN_PROGRESS: 409,
@@ -72,7 +75,8 @@ def status_of(outcome: Outcome) -> Status:
     """Say in one word how a target ended."""
     story = Story(tuple(entry.fact for entry in outcome.entries))
     verdict = outcome.verdict
-    if verdict.level >= outcome.plan.level and verdict.release_confirmed:
+    level = min(verdict.level, outcome.together.level) if outcome.together else verdict.level
+    if level >= outcome.plan.level and verdict.release_confirmed:
         return Status.REACHED
     if verdict.level > Level.NONE:
         return Status.WEAKER

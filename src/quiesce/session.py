@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from quiesce import facts, holds
-from quiesce.errors import AgentError
+from quiesce.course import Course
+from quiesce.errors import AgentError, CloudError
 from quiesce.judge import outside_of
-from quiesce.model import Level, OnQuiesceFailure, TargetPlan
-from quiesce.ports import World
+from quiesce.model import Level, OnQuiesceFailure
 
 
-def check(plan: TargetPlan, world: World, journal: facts.Journal) -> holds.CheckAnswer | None:
-    """Ask the hook what a hold would cover; None, with the trouble noted, when it gives no usable answer."""
+def check(course: Course) -> None:
+    """Ask the hook what a hold would cover; ``checked`` stays None, with the trouble noted, without a usable answer."""
+    plan = course.plan
     request = holds.CheckRequest(
         run_id=plan.run_id,
         disks=plan.disks,
@@ -25,70 +26,89 @@ def check(plan: TargetPlan, world: World, journal: facts.Journal) -> holds.Check
         hold_limit_s=plan.limits.hold_limit_s,
     )
     try:
-        answer = world.agent.check(request)
+        course.checked = course.world.agent.check(request)
     except AgentError as error:
-        journal.note(facts.Trouble("check", str(error)))
-        return None
-    journal.note(facts.Checked(answer))
-    return answer
+        course.trouble("check", str(error))
+    else:
+        course.journal.note(facts.Checked(course.checked))
 
 
 @contextmanager
-def hold(
-    plan: TargetPlan, world: World, journal: facts.Journal, checked: holds.CheckAnswer | None
-) -> Iterator[float | None]:
-    """Hold the instance still; yields when the hold ends on our clock, or None when there is no hold.
+def lease(course: Course) -> Iterator[None]:
+    """Release, at the end of the block and whatever happened in it, what was asked for in it.
 
-    Once a hold has been asked for, a release follows, whatever was answered and whatever happens in between: a lost
-    answer may hide a hold that was granted.
+    Once anything has been asked for, a release follows: a lost answer may hide a hold that was granted.
     """
-    if checked is None or not checked.ready or not _worth_a_stall(plan, checked, journal):
-        yield None
-        return
-    lease_id = world.new_lease_id()
-    journal.note(facts.QuiesceAsked(lease_id))
     try:
-        yield _quiesce(plan, world, journal, checked, lease_id)
+        yield
     finally:
-        _release(world, journal, lease_id)
+        if course.request is not None:
+            _release(course, course.request.lease_id)
 
 
-def _worth_a_stall(plan: TargetPlan, checked: holds.CheckAnswer, journal: facts.Journal) -> bool:
+def prepare(course: Course) -> None:
+    """Make ready to create, and have the hook do everything slow, which holds nobody yet; sets ``prepared``."""
+    try:
+        course.world.snapshots.connect(course.plan.intents)
+    except CloudError as error:
+        course.trouble("connect", str(error))
+        course.wanted = False
+        return
+    checked = course.checked
+    if checked is None or not checked.ready or not _worth_a_stall(course, checked):
+        return
+    course.request = _request(course, checked)
+    course.journal.note(facts.QuiesceAsked(course.request.lease_id))
+    try:
+        answer = course.world.agent.prepare(course.request)
+    except AgentError as error:
+        course.trouble("prepare", str(error))
+        return
+    course.journal.note(facts.PrepareAnswered(answer))
+    course.prepared = answer.state == "prepared"
+
+
+def quiesce(course: Course) -> float | None:
+    """Ask for the hold that was prepared; return when it ends on our clock, or None when there is none."""
+    if course.request is None:
+        return None
+    try:
+        answer = course.world.agent.quiesce(course.request)
+    except AgentError as error:
+        course.trouble("quiesce", str(error))
+        return None
+    course.journal.note(facts.QuiesceAnswered(answer))
+    return course.world.clock.monotonic() + answer.hold_remaining_s if answer.state == "held" else None
+
+
+def _worth_a_stall(course: Course, checked: holds.CheckAnswer) -> bool:
     """Whether the level asked for is within reach; nobody is made to wait for a set that will be turned down.
 
     A policy that takes a weaker set holds all the same: what it gets is better than without.
     """
+    plan = course.plan
     if plan.level is not Level.APPLICATION or plan.on_quiesce_failure is OnQuiesceFailure.CRASH_CONSISTENT:
         return True
     outside = [words for application in checked.applications for words in outside_of(plan, application)]
     for words in outside:
-        journal.note(facts.Trouble("coverage", words))
+        course.trouble("coverage", words)
     return not outside
 
 
-def _quiesce(
-    plan: TargetPlan, world: World, journal: facts.Journal, checked: holds.CheckAnswer, lease_id: str
-) -> float | None:
-    request = holds.QuiesceRequest(
-        lease_id=lease_id,
-        run_id=plan.run_id,
+def _request(course: Course, checked: holds.CheckAnswer) -> holds.QuiesceRequest:
+    return holds.QuiesceRequest(
+        lease_id=course.world.new_lease_id(),
+        run_id=course.plan.run_id,
         prior_holds=checked.holds_of_run,
-        disks=plan.disks,
-        acquire_limit_s=plan.limits.acquire_limit_s,
-        hold_limit_s=plan.limits.hold_limit_s,
+        disks=course.plan.disks,
+        acquire_limit_s=course.plan.limits.acquire_limit_s,
+        hold_limit_s=course.plan.limits.hold_limit_s,
     )
-    try:
-        answer = world.agent.quiesce(request)
-    except AgentError as error:
-        journal.note(facts.Trouble("quiesce", str(error)))
-        return None
-    journal.note(facts.QuiesceAnswered(answer))
-    return world.clock.monotonic() + answer.hold_remaining_s if answer.state == "held" else None
 
 
-def _release(world: World, journal: facts.Journal, lease_id: str) -> None:
-    journal.note(facts.ReleaseAsked(lease_id))
+def _release(course: Course, lease_id: str) -> None:
+    course.journal.note(facts.ReleaseAsked(lease_id))
     try:
-        journal.note(facts.Released(world.agent.release(holds.ReleaseRequest(lease_id=lease_id))))
+        course.journal.note(facts.Released(course.world.agent.release(holds.ReleaseRequest(lease_id=lease_id))))
     except AgentError as error:
-        journal.note(facts.Trouble("release", f"not confirmed: {error}"))
+        course.trouble("release", f"not confirmed: {error}")

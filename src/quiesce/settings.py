@@ -82,6 +82,8 @@ class Settings:
     http_secret: bytes | None = field(repr=False)
     certificate_key: SigningKey
     cls_topic: str | None
+    fleet_above: int
+    """With more targets than this a run is handed to workers, each an invocation of this function."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], code_dir: Path = CODE_DIR) -> Settings:
@@ -96,6 +98,7 @@ class Settings:
             http_secret=read.secret("QUIESCE_HTTP_KEY"),
             certificate_key=SigningKey(certificate_key.key_id, certificate_key.secret),
             cls_topic=read.optional("QUIESCE_CLS_TOPIC"),
+            fleet_above=int(read.number("QUIESCE_FLEET_ABOVE", 16, low=1, high=1000, whole=True)),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))

@@ -22,10 +22,10 @@ def _fields(fact: facts.Fact) -> dict[str, object]:
         case facts.QuiesceAsked(lease_id) | facts.ReleaseAsked(lease_id):
             asked = "quiesce_asked" if isinstance(fact, facts.QuiesceAsked) else "release_asked"
             return {"step": asked, "lease_id": lease_id}
-        case facts.QuiesceAnswered(answer):
+        case facts.PrepareAnswered(answer) | facts.QuiesceAnswered(answer):
             refused = f"{answer.refusal.code}: {answer.refusal.message}" if answer.refusal else ""
             return {
-                "step": "quiesce",
+                "step": "prepare" if isinstance(fact, facts.PrepareAnswered) else "quiesce",
                 "lease_id": answer.lease_id,
                 "outcome": answer.state,
                 "reason": refused,

@@ -96,7 +96,9 @@ class Story:
     def refusals(self) -> tuple[holds.Refusal, ...]:
         """Every refusal of the hook, in its own words."""
         checked = tuple(refusal for fact in self.all(facts.Checked) for refusal in fact.answer.refusals)
-        answers = [fact.answer.refusal for fact in self.all(facts.QuiesceAnswered)]
+        answers = [
+            fact.answer.refusal for fact in self.noted if isinstance(fact, facts.PrepareAnswered | facts.QuiesceAnswered)
+        ]
         return checked + tuple(refusal for refusal in answers if refusal)
 
     @property

@@ -32,6 +32,11 @@ class FakeKeeper:
             raise self.fault
         return CheckAnswer(True, (), (), (), 0)
 
+    def prepare(self, request: QuiesceRequest) -> QuiesceAnswer:
+        assert self.held is None, "a keeper prepares nothing while it holds"
+        self.asked.append(request)
+        return QuiesceAnswer(request.lease_id, "prepared", None, None, (), 30.0)
+
     def quiesce(self, request: QuiesceRequest) -> QuiesceAnswer:
         assert self.held is None, "a keeper holds one lease at a time"
         self.asked.append(request)

@@ -20,6 +20,7 @@ ANSWERS = {
     "check-answer": messages.CheckAnswer,
     "check-refused": messages.CheckAnswer,
     "quiesce-held": messages.QuiesceAnswer,
+    "quiesce-prepared": messages.QuiesceAnswer,
     "quiesce-refused": messages.QuiesceAnswer,
     "release-answer": messages.ReleaseAnswer,
     "release-never-held": messages.ReleaseAnswer,

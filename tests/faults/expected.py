@@ -11,7 +11,7 @@ NO_ID = "the call was not answered with an id inside the hold"
 UNKNOWN_END = "whoever would have judged the run is gone, and left no seal"
 
 _BEFORE_THE_RELEASE = ("preflush", "arm", "lock", "freeze", "witness")
-_UNTIL_RELEASED = ("plan", "check", "find", "prepare", "quiesce", "create", "release")
+_UNTIL_RELEASED = ("plan", "check", "find", "connect", "prepare", "admit", "quiesce", "create", "release")
 
 
 def why_not_application(case: Case) -> str:
@@ -45,7 +45,7 @@ def _function(case: Case) -> str:
         return UNKNOWN_END
     if kind in (Kind.CLOCK_FORWARD, Kind.CLOCK_BACK) and not last:
         return NO_ANSWER
-    if kind is Kind.RESET and step in ("quiesce", "create"):
+    if kind is Kind.RESET and step in ("prepare", "quiesce", "create"):
         return NO_ID if step == "create" else NO_HOLD
     if kind is Kind.RESTART and step in ("create", "release"):
         return NO_ANSWER
@@ -61,7 +61,7 @@ def _cloud(case: Case) -> str:
 def _wire(case: Case) -> str:
     if case.kind is Kind.CUT:
         return NO_ANSWER
-    return NO_HOLD if case.step.name == "/v1/quiesce" and case.kind is not Kind.SLOW else ""
+    return NO_HOLD if case.step.name in ("/v1/prepare", "/v1/quiesce") and case.kind is not Kind.SLOW else ""
 
 
 _OF_SIDE = {Side.DAEMON: _daemon, Side.FUNCTION: _function, Side.CLOUD: _cloud, Side.WIRE: _wire}

@@ -22,18 +22,23 @@ if FAULT:
 
 from tencentcloud.common.common_client import CommonClient  # noqa: E402
 
-from quiesce import budget, procedure  # noqa: E402 - modules keep time.time as they find it
+from quiesce import budget, examine  # noqa: E402 - modules keep time.time as they find it
 from quiesce.adapters.cbs import CbsSnapshots  # noqa: E402
 from quiesce.adapters.hook_client import HookClient  # noqa: E402
 from quiesce.invocation import handle  # noqa: E402
 from quiesce.ports import Agent, SnapshotStore  # noqa: E402
+from quiesce.recording import Recorder  # noqa: E402
 from quiesce.run import Run  # noqa: E402
 
 PORTS: tuple[tuple[type, type], ...] = ((Agent, HookClient), (SnapshotStore, CbsSnapshots))
 """What the procedure asks of the world, and what answers in the deployed function."""
-OUTER = {"plan": "_plan", "record": "_record"}
+OUTER: Mapping[str, tuple[type, str]] = {
+    "plan": (Run, "_plan"),
+    "label": (Recorder, "_label"),
+    "record": (Recorder, "record"),
+}
 """Steps of a run around the procedure, and the methods that do them."""
-MIDDLES: tuple[tuple[type, str], ...] = ((HookClient, "_send"), (CommonClient, "call_json"), (Run, "_label"))
+MIDDLES: tuple[tuple[type, str], ...] = ((HookClient, "_send"), (CommonClient, "call_json"), (Recorder, "_discard"))
 """Where the function sends and reads: the middle of every step that asks somebody. ``record`` asks through another step."""
 
 
@@ -47,8 +52,8 @@ def wrap() -> None:
     for port, adapter in PORTS:
         for name in duties(port):
             _wrap(adapter, name, partial(INJECTOR.step, name))
-    for step, method in OUTER.items():
-        _wrap(Run, method, partial(INJECTOR.step, step))
+    for step, (owner, method) in OUTER.items():
+        _wrap(owner, method, partial(INJECTOR.step, step))
     for owner, name in MIDDLES:
         _wrap(owner, name, INJECTOR.middle)
 
@@ -73,5 +78,5 @@ def main_handler(event: object, context: Mapping[str, object]) -> object:
 
 if __name__ == "index":
     # Waits that the arithmetic makes long, so that hundreds of cases take minutes. None of them is a promise.
-    budget.PREFLUSH_S, budget.RELEASE_MARGIN_S, procedure.LOOK_EVERY_S = 1.0, 0.5, 0.3
+    budget.PREFLUSH_S, budget.RELEASE_MARGIN_S, examine.LOOK_EVERY_S = 1.0, 0.5, 0.3
     wrap()

@@ -66,6 +66,9 @@ class _Nobody:
     def check(self, request: CheckRequest) -> CheckAnswer:
         raise NotImplementedError
 
+    def prepare(self, request: QuiesceRequest) -> QuiesceAnswer:
+        raise NotImplementedError
+
     def quiesce(self, request: QuiesceRequest) -> QuiesceAnswer:
         raise NotImplementedError
 

@@ -85,7 +85,9 @@ ROWS: Mapping[Side, Mapping[str, Row]] = {
         "plan": OUTSIDE_THE_HOLD,
         "check": ASKING,
         "find": ASKING,
+        "connect": ASKING,
         "prepare": ASKING,
+        "admit": OUTSIDE_THE_HOLD,
         "quiesce": ASKING,
         "create": ASKING,
         "release": ASKING,
@@ -102,7 +104,7 @@ ROWS: Mapping[Side, Mapping[str, Row]] = {
         "ModifyResourceTags": READING,
         "ModifySnapshotAttribute": READING,
     },
-    Side.WIRE: {"/v1/check": ROUTE, "/v1/quiesce": ROUTE, "/v1/release": ROUTE, "/v1/status": ROUTE},
+    Side.WIRE: {"/v1/check": ROUTE, "/v1/prepare": ROUTE, "/v1/quiesce": ROUTE, "/v1/release": ROUTE, "/v1/status": ROUTE},
 }
 
 

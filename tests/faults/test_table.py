@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import pytest
 
-from quiesce.run import Run
 from quiesced.instance_hold import HoldStep
 from tests.faults import faulty_hook, faulty_index
 from tests.faults.expected import why_not_application
@@ -43,7 +42,7 @@ def test_every_step_of_a_hold_has_a_middle() -> None:
 
 def test_every_step_of_the_function_is_a_method_that_can_be_wrapped() -> None:
     of_ports = [(adapter, name) for port, adapter in faulty_index.PORTS for name in faulty_index.duties(port)]
-    outer = [(Run, method) for method in faulty_index.OUTER.values()]
+    outer = list(faulty_index.OUTER.values())
     assert len(function_steps()) == len(of_ports) + len(outer)
     assert all(callable(getattr(owner, name)) for owner, name in (*of_ports, *outer, *faulty_index.MIDDLES))
 

@@ -14,6 +14,8 @@ import msgspec
 from quiesce import holds
 from quiesce.errors import AgentError
 
+PREPARED_S = 30.0
+"""How long a preparation stands."""
 HONEST = holds.ApplicationWitness(
     name="orders",
     engine="mysql",
@@ -82,6 +84,9 @@ class FakeInstance:
     """Those of the written disks that have only what a restore does without."""
     refusals: tuple[holds.Refusal, ...] = ()
     lease_id: str | None = None
+    prepared_lease: str | None = None
+    prepared_run: str = ""
+    prepared_until_s: float = 0.0
     owes_a_release: bool = False
     """A hold was asked for, and its release was not sent yet; an older hold whose release was lost is not meant."""
     held_since_s: float = 0.0
@@ -112,7 +117,8 @@ class FakeInstance:
 
     def check(self, request: holds.CheckRequest) -> holds.CheckAnswer:
         self._fail("check", "before")
-        busy = (holds.Refusal(code="busy", message="another lease is held"),) if self.held else ()
+        taken = self.held or self.is_prepared
+        busy = (holds.Refusal(code="busy", message="another lease is held"),) if taken else ()
         answer = holds.CheckAnswer(
             ready=not (self.refusals or busy),
             refusals=self.refusals + busy,
@@ -128,7 +134,7 @@ class FakeInstance:
                 for name in self.applications
             ),
             filesystems=tuple(holds.Filesystem(mount_point=f"/{d}", disk_id=d, type="ext4") for d in request.disks),
-            holds_of_run=self.holds_of.get(request.run_id, 0),
+            holds_of_run=self.holds_of.get(request.run_id, 0) + (self.is_prepared and self.prepared_run == request.run_id),
         )
         self._fail("check", "after")
         return answer
@@ -139,19 +145,46 @@ class FakeInstance:
             role=role, path="/d", disk_id=disk_id, mount_point="/d", device="vdb", scratch=role == "scratch"
         )
 
-    def quiesce(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
+    def prepare(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
         self.owes_a_release = True
+        self._fail("prepare", "before")
+        answer = self._prepare(request)
+        self._fail("prepare", "after")
+        return answer
+
+    def _prepare(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
+        assert request.lease_id not in self.over, "the procedure reused a lease id"
+        if self.held or self.is_prepared:
+            return self._refused(request.lease_id, "busy")
+        if request.prior_holds != self.holds_of.get(request.run_id, 0):
+            return self._refused(request.lease_id, "run_moved_on")
+        if self.faults.strikes("prepare", "refused"):
+            return self._refused(request.lease_id, "blocked")
+        self.prepared_lease, self.prepared_until_s = request.lease_id, self.clock.now_s + PREPARED_S
+        self.prepared_run = request.run_id
+        return holds.QuiesceAnswer(
+            lease_id=request.lease_id, state="prepared", refusal=None, witness=None, steps=(), hold_remaining_s=PREPARED_S
+        )
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether a lease has the place without holding yet."""
+        if self.prepared_lease is not None and self.clock.now_s >= self.prepared_until_s:
+            self.over[self.prepared_lease] = self._release_answer(self.prepared_lease, "never_held", "prepared too long")
+            self.prepared_lease = None
+        return self.prepared_lease is not None
+
+    def quiesce(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
+        assert self.owes_a_release, "a hold was asked for that was never prepared"
         self._fail("quiesce", "before")
         answer = self._quiesce(request)
         self._fail("quiesce", "after")
         return answer
 
     def _quiesce(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
-        assert request.lease_id not in self.over, "the procedure reused a lease id"
-        if self.held:
-            return self._refused(request.lease_id, "busy")
-        if request.prior_holds != self.holds_of.get(request.run_id, 0):
-            return self._refused(request.lease_id, "run_moved_on")
+        if not self.is_prepared or self.prepared_lease != request.lease_id:
+            return self._refused(request.lease_id, "lease_over")
+        self.prepared_lease = None
         if self.faults.strikes("quiesce", "refused"):
             return self._refused(request.lease_id, "blocked")
         self.holds_of[request.run_id] = self.holds_of.get(request.run_id, 0) + 1
@@ -176,6 +209,9 @@ class FakeInstance:
             answer = self._release_answer(request.lease_id, "released", self.gap)
             self.lease_id = None
             self.over[request.lease_id] = answer
+        elif self.is_prepared and request.lease_id == self.prepared_lease:
+            self.prepared_lease = None
+            self.over[request.lease_id] = self._release_answer(request.lease_id, "never_held", "only prepared")
         elif request.lease_id not in self.over:
             self.over[request.lease_id] = self._release_answer(request.lease_id, "never_held", "never held")
         self._fail("release", "after")

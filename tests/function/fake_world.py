@@ -64,6 +64,7 @@ class FakeCloud:
     cuts: list[Cut] = field(default_factory=list)
     latency_s: float = 0.3
     prepared: set[str] = field(default_factory=set)
+    admitted: set[str] = field(default_factory=set)
     state: str = "NORMAL"
     group_of: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Snapshot id to the id and the name of the group that it is a member of."""
@@ -94,11 +95,15 @@ class FakeCloud:
         named = snapshot.name in (intent.name, pending(intent.name))
         return snapshot if named else replace(snapshot, group_id=self.group_of[snapshot.snapshot_id][0])
 
-    def prepare(self, intents: Sequence[Intent]) -> None:
+    def connect(self, intents: Sequence[Intent]) -> None:
         assert not self.instance.owes_a_release, "something slow is done inside the hold"
-        if self.faults.strikes("prepare", "before"):
-            raise CloudError("prepare", code="ClientNetworkError", ambiguous=False)
+        if self.faults.strikes("connect", "before"):
+            raise CloudError("connect", code="ClientNetworkError", ambiguous=False)
         self.prepared |= {intent.disk_id for intent in intents}
+
+    def admit(self, intents: Sequence[Intent]) -> None:
+        assert not self.instance.held, "the rate limit is waited for inside the hold"
+        self.admitted |= {intent.disk_id for intent in intents}
 
     def create(self, *intents: Intent, timeout_s: float) -> str:
         return self._create_group(intents, timeout_s) if len(intents) > 1 else self._create(intents[0], timeout_s)
@@ -123,6 +128,7 @@ class FakeCloud:
     def _create(self, intent: Intent, timeout_s: float) -> str:
         assert intent.disk_id in self.instance.disks, "a snapshot of a disk that nobody has"
         assert intent.disk_id in self.prepared, "nothing was prepared for this disk"
+        assert intent.disk_id in self.admitted, "a call that the rate limit may refuse"
         assert timeout_s > 0
         step = f"create {intent.disk_id}"
         if self.faults.strikes(step, "before"):

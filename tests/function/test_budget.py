@@ -67,7 +67,7 @@ def test_a_group_must_leave_room_for_asking_for_each_disk_after_all() -> None:
 
     assert unsafe(grouped, with_timeouts(), PLENTY_S) == ()
     (problem,) = unsafe(msgspec.structs.replace(grouped, hold_limit_s=12.9), with_timeouts(), PLENTY_S)
-    assert "must be at least 13 s: acquire_limit_s (2) + 2 x QUIESCE_API_TIMEOUT_S (5) + 1" in problem
+    assert "must be at least 13 s: 1 x acquire_limit_s (2) + 2 x QUIESCE_API_TIMEOUT_S (5) + 1" in problem
 
 
 def test_deleting_a_part_of_a_set_needs_time() -> None:

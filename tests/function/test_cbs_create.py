@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from quiesce.adapters.cbs import CbsSnapshots
 from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tencent import Cloud
+from quiesce.adapters.warm import CONNECTION_FRESH_S, SIGHT_FRESH_S, Connections, Sightings
 from quiesce.errors import CloudError
 from quiesce.model import Intent
 from tests.function.cbs_cloud import A, B, SteppedClock, answer, cooperative, snapshots
@@ -19,10 +20,10 @@ from tests.function.loopback import HANG_UP, Authority, Received, Reply
 from tests.function.settings_for import cloud_settings
 
 
-def test_create_uses_the_very_connection_that_prepare_opened_for_its_disk(authority: Authority) -> None:
+def test_create_uses_the_very_connection_that_connect_opened_for_its_disk(authority: Authority) -> None:
     with authority.serve(cooperative) as server:
         store = snapshots(server, authority)
-        store.prepare([A, B])
+        store.connect([A, B])
         opened = server.connections
         with ThreadPoolExecutor(max_workers=2) as pool:
             ids = list(pool.map(lambda intent: store.create(intent, timeout_s=1.0), [A, B]))
@@ -34,9 +35,65 @@ def test_create_uses_the_very_connection_that_prepare_opened_for_its_disk(author
     assert used == warmed
 
 
-def test_prepare_creates_nothing(authority: Authority) -> None:
+def test_the_next_target_uses_the_connections_of_the_last_and_what_a_look_at_its_disks_has_shown(
+    authority: Authority,
+) -> None:
     with authority.serve(cooperative) as server:
-        snapshots(server, authority).prepare([A, B])
+        clock, cloud = SteppedClock(), Cloud(cloud_settings(server.port, authority.pem))
+        connections, sightings = Connections(clock), Sightings(clock)
+        first, second = (CbsSnapshots(cloud, RateLimit(clock), connections, sightings) for _ in range(2))
+        first.find([A, B])
+        first.connect([A])
+        first.create(A, timeout_s=1.0)
+        asked = len(server.received)
+        second.connect([B])
+        assert len(server.received) == asked, "nothing had to be asked"
+        second.create(B, timeout_s=1.0)
+        used = [received.connection for received in server.received if received.action == "CreateSnapshot"]
+        assert used[0] == used[1]
+        clock.now_s += CONNECTION_FRESH_S + SIGHT_FRESH_S
+        first.connect([A])
+
+    assert server.actions()[asked + 1 :] == ["DescribeSnapshots", "DescribeDisks"], "what is old is not relied upon"
+
+
+def test_what_a_look_has_shown_to_be_underway_refuses_the_target(authority: Authority) -> None:
+    creating = {"SnapshotId": "snap-1", "SnapshotName": "by hand", "DiskId": B.disk_id, "SnapshotState": "CREATING"}
+
+    def underway(received: Received) -> Reply:
+        listing = received.action == "DescribeSnapshots"
+        return answer(TotalCount=1, SnapshotSet=[creating]) if listing else cooperative(received)
+
+    with authority.serve(underway) as server:
+        store = snapshots(server, authority)
+        assert store.find([A, B]) == {}
+        store.connect([A])
+        with pytest.raises(CloudError, match="disk-bbbb2222 is being snapshotted already: snap-1"):
+            store.connect([B])
+
+
+def test_a_call_that_the_cloud_refuses_for_its_limit_makes_the_others_fewer(authority: Authority) -> None:
+    def throttled(received: Received) -> Reply:
+        creating = received.action == "CreateSnapshot"
+        return answer(Error={"Code": "RequestLimitExceeded", "Message": ""}) if creating else cooperative(received)
+
+    clock = SteppedClock()
+    limit = RateLimit(clock, count=1, window_s=1.0)
+    with authority.serve(throttled) as server:
+        store = CbsSnapshots(Cloud(cloud_settings(server.port, authority.pem)), limit)
+        store.connect([A])
+        store.admit([A])
+        began_s = clock.now_s
+        with pytest.raises(CloudError):
+            store.create(A, timeout_s=1.0)
+        limit.take(1)
+
+    assert clock.now_s - began_s >= 1.5
+
+
+def test_connecting_creates_nothing(authority: Authority) -> None:
+    with authority.serve(cooperative) as server:
+        snapshots(server, authority).connect([A, B])
 
     assert set(server.actions()) == {"DescribeDisks", "DescribeSnapshots"}
 
@@ -46,7 +103,7 @@ def test_a_disk_that_has_gone_is_noticed_before_the_hold(authority: Authority) -
         return answer(TotalCount=0, DiskSet=[]) if received.action == "DescribeDisks" else cooperative(received)
 
     with authority.serve(gone) as server, pytest.raises(CloudError) as failed:
-        snapshots(server, authority).prepare([A])
+        snapshots(server, authority).connect([A])
 
     assert (failed.value.code, failed.value.ambiguous) == ("InvalidDiskId.NotFound", False)
 
@@ -61,7 +118,7 @@ def test_a_disk_that_somebody_is_snapshotting_is_refused_before_the_hold_and_kee
 
     rate_limit = RateLimit(SteppedClock(), count=2)
     with authority.serve(underway) as server, pytest.raises(CloudError) as failed:
-        CbsSnapshots(Cloud(cloud_settings(server.port, authority.pem)), rate_limit).prepare([A, B])
+        CbsSnapshots(Cloud(cloud_settings(server.port, authority.pem)), rate_limit).connect([A, B])
 
     assert (failed.value.code, failed.value.ambiguous) == ("InvalidDisk.SnapshotCreating", False)
     assert "disk-bbbb2222 is being snapshotted already: snap-policy (asp-1, 35 %)" in str(failed.value)
@@ -74,7 +131,7 @@ def test_create_sends_name_and_deadline_and_no_tags(authority: Authority) -> Non
     expiring = Intent(A.disk_id, A.name, "2026-11-24T03:00:00+00:00")
     with authority.serve(cooperative) as server:
         store = snapshots(server, authority)
-        store.prepare([expiring, B])
+        store.connect([expiring, B])
         store.create(expiring, timeout_s=1.0)
         store.create(B, timeout_s=1.0)
 
@@ -109,7 +166,7 @@ def test_create_is_sent_once_whatever_comes_back(authority: Authority, reply: Re
 
     with authority.serve(uncooperative) as server:
         store = snapshots(server, authority)
-        store.prepare([A])
+        store.connect([A])
         with pytest.raises(CloudError) as failed:
             store.create(A, timeout_s=1.0)
 
@@ -120,7 +177,7 @@ def test_create_is_sent_once_whatever_comes_back(authority: Authority, reply: Re
 def test_create_is_sent_once_even_when_the_warm_connection_was_closed_meanwhile(authority: Authority) -> None:
     with authority.serve(cooperative) as server:
         store = snapshots(server, authority)
-        store.prepare([A])
+        store.connect([A])
         server.hang_up_all()
         try:
             assert store.create(A, timeout_s=1.0) == "snap-for-disk-aaaa1111"
@@ -140,7 +197,7 @@ def test_a_slow_create_ends_when_its_time_is_over_and_is_ambiguous(authority: Au
 
     with authority.serve(slow) as server:
         store = snapshots(server, authority)
-        store.prepare([A])
+        store.connect([A])
         try:
             with pytest.raises(CloudError) as failed:
                 store.create(A, timeout_s=0.2)
@@ -194,7 +251,7 @@ def test_permits_that_wait_for_their_hold_are_not_lent_to_others(authority: Auth
     with authority.serve(cooperative) as server:
         cloud = Cloud(cloud_settings(server.port, authority.pem))
         first = CbsSnapshots(cloud, limit)
-        first.prepare([A, B])
+        first.admit([A, B])
 
         def take() -> None:
             limit.take(1)

@@ -55,7 +55,7 @@ def without_groups(received: Received) -> Reply:
 def test_a_group_is_one_call_for_every_disk_on_a_connection_that_prepare_opened(authority: Authority) -> None:
     with authority.serve(with_groups) as server:
         store = snapshots(server, authority)
-        store.prepare([A, B])
+        store.connect([A, B])
         opened = server.connections
         assert store.create(A, B, timeout_s=1.0) == "snapg-1"
 
@@ -131,7 +131,7 @@ def test_what_says_that_there_are_no_groups_is_told_apart(authority: Authority, 
 
     with authority.serve(reply) as server:
         store = snapshots(server, authority)
-        store.prepare([A, B])
+        store.connect([A, B])
         with pytest.raises(UnavailableError) as refused:
             store.create(A, B, timeout_s=1.0)
         assert (refused.value.code, refused.value.ambiguous) == (code, False)
@@ -157,7 +157,7 @@ def test_a_group_is_sent_once_whatever_comes_back(authority: Authority, reply: R
 
     with authority.serve(uncooperative) as server:
         store = snapshots(server, authority)
-        store.prepare([A, B])
+        store.connect([A, B])
         with pytest.raises(CloudError) as failed:
             store.create(A, B, timeout_s=1.0)
 
@@ -169,7 +169,7 @@ def test_an_account_that_cannot_list_groups_is_not_asked_for_one_in_the_hold(aut
     with authority.serve(without_groups) as server:
         store = snapshots(server, authority)
         assert store.find([A, B]) == {}
-        store.prepare([A, B])
+        store.connect([A, B])
         with pytest.raises(UnavailableError):
             store.create(A, B, timeout_s=1.0)
 
@@ -182,7 +182,8 @@ def test_a_group_takes_a_permit_of_its_own_and_those_not_used_are_given_back(aut
     limit = RateLimit(clock, count=3, window_s=1.0)
     with authority.serve(with_groups) as server:
         store = CbsSnapshots(Cloud(cloud_settings(server.port, authority.pem)), limit)
-        store.prepare([A, B])
+        store.connect([A, B])
+        store.admit([A, B])
         store.create(A, B, timeout_s=1.0)
         store.close()
 

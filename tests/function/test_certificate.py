@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from quiesce.certificate import TAG_LEVEL, Certificate, SigningKey, is_genuine, issue, recorded_level
+from quiesce.course import Outcome
 from quiesce.model import Level, Snapshot
-from quiesce.procedure import Outcome, protect
+from quiesce.procedure import protect
 from quiesce.report import names_of, tags_of
-from quiesce.story import Story
 from tests.function.fake_instance import Faults
 from tests.function.fake_world import FakeWorld, plan_for
 
@@ -22,8 +22,7 @@ PLAN = plan_for()
 def certified() -> tuple[FakeWorld, Outcome, Certificate]:
     here = FakeWorld()
     outcome = protect(PLAN, here.world)
-    story = Story([entry.fact for entry in outcome.entries])
-    return here, outcome, issue(PLAN, outcome.verdict, story, KEY, "2026-11-23T02:00:00+00:00")
+    return here, outcome, issue(outcome, KEY, "2026-11-23T02:00:00+00:00")
 
 
 def test_a_certificate_carries_level_snapshots_positions_and_hold() -> None:
@@ -83,8 +82,7 @@ def test_a_certificate_says_by_which_call_the_set_was_made(
 ) -> None:
     here = FakeWorld(disks=("disk-a", "disk-b"), faults=Faults(fault))
     outcome = protect(plan_for("disk-a", "disk-b", group=group), here.world)
-    story = Story([entry.fact for entry in outcome.entries])
-    certificate = issue(outcome.plan, outcome.verdict, story, KEY, "2026-11-23T02:00:00+00:00")
+    certificate = issue(outcome, KEY, "2026-11-23T02:00:00+00:00")
     assert (certificate.created_by, certificate.group_id, certificate.group_refusal) == (by, group_id, refusal)
 
 

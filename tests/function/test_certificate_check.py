@@ -18,7 +18,6 @@ from quiesce.cli import KEY_VARIABLE, main
 from quiesce.errors import CertificateError
 from quiesce.procedure import protect
 from quiesce.report import Report, Status, TargetReport, body_of
-from quiesce.story import Story
 from tests.function.fake_world import FakeWorld, plan_for
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -29,7 +28,7 @@ PUBLISHED = Path(__file__).parents[2] / "docs/certificate.schema.json"
 def certificate() -> Certificate:
     here = FakeWorld()
     outcome = protect(plan_for(), here.world)
-    return issue(outcome.plan, outcome.verdict, Story([e.fact for e in outcome.entries]), KEY, "2026-11-23T02:00:00+00:00")
+    return issue(outcome, KEY, "2026-11-23T02:00:00+00:00")
 
 
 def as_object() -> dict[str, Any]:

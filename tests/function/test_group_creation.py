@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from quiesce import creation, facts
+from quiesce.course import Outcome
 from quiesce.judge import judge
 from quiesce.model import HoldUntil, Level, Snapshot
-from quiesce.procedure import Outcome, protect
+from quiesce.procedure import protect
 from quiesce.story import Story
 from tests.function.fake_instance import Faults
 from tests.function.fake_world import FakeWorld, plan_for

@@ -32,7 +32,10 @@ def test_several_disks_are_cut_inside_one_hold() -> None:
         pytest.param("check", "before", Level.NONE, 0, id="the hook is unreachable"),
         pytest.param("check", "after", Level.NONE, 0, id="the check's answer is lost"),
         pytest.param("find", "before", Level.NONE, 0, id="the cloud cannot be asked what exists"),
-        pytest.param("prepare", "before", Level.NONE, 0, id="no connection to the cloud"),
+        pytest.param("connect", "before", Level.NONE, 0, id="no connection to the cloud"),
+        pytest.param("prepare", "refused", Level.NONE, 0, id="the preparation is refused"),
+        pytest.param("prepare", "before", Level.NONE, 0, id="prepare never arrives"),
+        pytest.param("prepare", "after", Level.NONE, 0, id="what was prepared is not known: its answer is lost"),
         pytest.param("quiesce", "refused", Level.NONE, 0, id="the hold is refused"),
         pytest.param("quiesce", "before", Level.NONE, 0, id="quiesce never arrives"),
         pytest.param("quiesce", "after", Level.NONE, 0, id="quiesce holds but its answer is lost"),
@@ -120,7 +123,9 @@ def test_a_second_delivery_during_the_first_creates_nothing_not_even_a_weaker_se
         acquire_limit_s=2.0,
         hold_limit_s=10.0,
     )
+    here.instance.prepare(first)
     here.instance.quiesce(first)
+    here.instance.owes_a_release = False  # on its own account: this is about another delivery
     protect(plan, here.world)
     assert here.cloud.cuts == []
     assert here.instance.lease_id == "of-the-first"
@@ -130,7 +135,7 @@ def test_a_delivery_that_another_one_overtook_before_its_hold_makes_no_weaker_se
     here = FakeWorld()
     plan = plan_for(on_quiesce_failure=OnQuiesceFailure.CRASH_CONSISTENT)
     others: list[Level] = []
-    here.faults.meanwhile = {("prepare", "before"): lambda: others.append(protect(plan, here.world).verdict.level)}
+    here.faults.meanwhile = {("connect", "before"): lambda: others.append(protect(plan, here.world).verdict.level)}
     overtaken = protect(plan, here.world)
     assert others == [Level.APPLICATION]
     assert overtaken.verdict.level is Level.NONE

@@ -39,6 +39,7 @@ def settings(auth: HttpAuth = HttpAuth.HMAC, secret: bytes | None = SECRET) -> S
         http_secret=secret,
         certificate_key=SigningKey("c1", b"certificate-secret"),
         cls_topic=None,
+        fleet_above=16,
     )
 
 

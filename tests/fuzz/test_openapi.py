@@ -40,6 +40,7 @@ MESSAGES = {
     "check-refused": "CheckAnswer",
     "quiesce-request": "QuiesceRequest",
     "quiesce-held": "QuiesceAnswer",
+    "quiesce-prepared": "QuiesceAnswer",
     "quiesce-refused": "QuiesceAnswer",
     "release-request": "ReleaseRequest",
     "release-answer": "ReleaseAnswer",

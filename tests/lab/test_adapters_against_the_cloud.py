@@ -61,7 +61,7 @@ def store_of(lab: Lab) -> CbsSnapshots:
 
 def failure_of_create(lab: Lab, intent: Intent = INTENT) -> CloudError:
     store = store_of(lab)
-    store.prepare([intent])
+    store.connect([intent])
     with pytest.raises(CloudError) as failed:
         store.create(intent, timeout_s=1.0)
     return failed.value
@@ -69,7 +69,7 @@ def failure_of_create(lab: Lab, intent: Intent = INTENT) -> CloudError:
 
 def create(lab: Lab, intent: Intent = INTENT) -> str:
     store = store_of(lab)
-    store.prepare([intent])
+    store.connect([intent])
     return store.create(intent, timeout_s=1.0)
 
 
@@ -81,7 +81,7 @@ def test_what_is_prepared_created_labelled_is_found_again_with_its_tags(lab: Lab
     store = store_of(lab)
     assert store.find([INTENT, OTHER_INTENT]) == {}
 
-    store.prepare([INTENT, OTHER_INTENT])
+    store.connect([INTENT, OTHER_INTENT])
     with ThreadPoolExecutor() as pool:
         ids = list(pool.map(lambda intent: store.create(intent, timeout_s=1.0), [INTENT, OTHER_INTENT]))
     early = wait_until(lambda: store.find([INTENT, OTHER_INTENT]))
@@ -169,7 +169,7 @@ def test_a_second_snapshot_of_a_disk_that_is_creating_one_is_refused(lab: Lab) -
     create(lab)
     wait_until(lambda: store_of(lab).find([INTENT]))
     with pytest.raises(CloudError, match=f"{DISK} is being snapshotted already") as refused:
-        store_of(lab).prepare([INTENT])
+        store_of(lab).connect([INTENT])
 
     assert refused.value.code == "InvalidDisk.SnapshotCreating"
     assert len(lab.cloud.record.of("CreateSnapshot")) == 1
@@ -189,7 +189,8 @@ def test_twenty_disks_at_once_twice_stay_within_the_rate_limit_of_the_cloud(lab:
     limit = RateLimit(time)
     for batch in (intents[:20], intents[20:]):
         store = CbsSnapshots(cloud_of(lab), limit)
-        store.prepare(batch)
+        store.connect(batch)
+        store.admit(batch)
         with ThreadPoolExecutor(max_workers=20) as pool:
             list(pool.map(lambda intent, store=store: store.create(intent, timeout_s=2.0), batch))
 

@@ -38,7 +38,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def prepared(lab: Lab) -> CbsSnapshots:
     store = store_of(lab)
-    store.prepare(INTENTS)
+    store.connect(INTENTS)
     return store
 
 

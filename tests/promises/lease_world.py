@@ -56,6 +56,9 @@ class LeaseWorld:
     def ask(self, lease_id: str, run_id: str, prior_holds: int) -> QuiesceAnswer:
         return self.keeper.quiesce(_request(lease_id, run_id, prior_holds))
 
+    def prepare(self, lease_id: str, run_id: str, prior_holds: int) -> QuiesceAnswer:
+        return self.keeper.prepare(_request(lease_id, run_id, prior_holds))
+
     def begin_to_ask(self, lease_id: str, run_id: str, prior_holds: int) -> Optional[QuiesceAnswer]:
         """Ask while an application does not grant its lock; return the answer when there is one without it."""
         if self.waiting:

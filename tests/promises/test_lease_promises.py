@@ -28,6 +28,9 @@ class LeasePromises(RuleBasedStateMachine):
         self.here = LeaseWorld(Path(self._home.name))
         self.holding: Optional[str] = None
         self.acquiring: Optional[str] = None
+        self.prepared: Optional[str] = None
+        self.prepared_prior = 0
+        self.prepared_until_s = 0.0
         self.limit_s = 0.0
         self.unbroken = True
         """Whether the hold that is in place has been one without a gap: what the world knows."""
@@ -44,16 +47,36 @@ class LeasePromises(RuleBasedStateMachine):
     def quiesce(self, number: int, stale: bool, lost: bool) -> None:
         if self.acquiring:
             return
+        stale = stale and f"lease-{number}" != self.prepared  # what was prepared goes on with what it was prepared for
         lease_id, prior = self._question(number, stale)
         answer = self.here.ask(lease_id, _run_of(number), prior)
+        if lease_id == self.prepared:
+            assert answer.state == "held", "what was prepared, and is asked for in time, holds"
+            self.prepared = None
         if not lost:
             self._was_told(lease_id, answer, stale)
         self._note(lease_id, answer)
 
+    @precondition(lambda self: not self.acquiring)
+    @rule(number=LEASES, stale=st.booleans())
+    def prepare(self, number: int, stale: bool) -> None:
+        stale = stale and f"lease-{number}" != self.prepared
+        lease_id, prior = self._question(number, stale)
+        answer = self.here.prepare(lease_id, _run_of(number), prior)
+        if answer.state == "prepared" and lease_id != self.prepared:
+            assert not self.holding and not self.prepared and lease_id not in self.over and not stale
+            assert self.here.instance.kernel.frozen == set() and not self.here.instance.first.locked
+            self.prepared, self.prepared_prior = lease_id, prior
+            self.prepared_until_s = self.here.clock() + answer.hold_remaining_s
+            return
+        if answer.state == "refused":
+            self._was_told(lease_id, answer, stale)
+            self._note(lease_id, answer)
+
     @rule(number=LEASES)
     def begin_to_quiesce(self, number: int) -> None:
         lease_id, prior = self._question(number, False)
-        if lease_id == self.acquiring:
+        if lease_id in (self.acquiring, self.prepared):
             return
         answer = self.here.begin_to_ask(lease_id, _run_of(number), prior)
         if answer:
@@ -100,6 +123,7 @@ class LeasePromises(RuleBasedStateMachine):
             self.holding = None
         elif lease_id not in self.over:
             assert answer.state == "never_held"
+        self.prepared = None if lease_id == self.prepared else self.prepared
         assert answer.held_without_gap or answer.reason
         assert lost or self.told.setdefault(lease_id, answer) == answer, "another answer than before"
         self.over.add(lease_id)
@@ -110,6 +134,8 @@ class LeasePromises(RuleBasedStateMachine):
             seconds = min(seconds, 0.1)
         self.here.pass_time(seconds)
         if self.holding and self.here.clock() >= self.limit_s - 0.05:
+            self._ended_by_itself()
+        if self.prepared and self.here.clock() >= self.prepared_until_s:
             self._ended_by_itself()
 
     @precondition(lambda self: self.holding)
@@ -164,11 +190,17 @@ class LeasePromises(RuleBasedStateMachine):
 
     @invariant()
     def what_nobody_holds_is_as_it_was_before(self) -> None:
-        assert self.holding or self.acquiring or self.here.instance.holds_nothing()
+        assert self.holding or self.acquiring or self.prepared or self.here.instance.holds_nothing()
+
+    @invariant()
+    def nobody_waits_for_what_is_only_prepared(self) -> None:
+        if self.prepared:
+            assert not self.here.instance.kernel.frozen and not self.here.instance.first.locked
 
     def _question(self, number: int, stale: bool) -> tuple[str, int]:
         holds = self.here.keeper.check(check(run_id=_run_of(number))).holds_of_run
-        return f"lease-{number}", holds + stale
+        prior = self.prepared_prior if f"lease-{number}" == self.prepared else holds
+        return f"lease-{number}", prior + stale
 
     def _was_told(self, lease_id: str, answer: QuiesceAnswer, stale: bool) -> None:
         code = answer.refusal.code if answer.refusal else None
@@ -178,7 +210,7 @@ class LeasePromises(RuleBasedStateMachine):
         elif lease_id == self.holding:
             assert answer.state == "held"
             assert 0 < answer.hold_remaining_s <= self.limit_s - self.here.clock()
-        elif self.holding or self.acquiring:
+        elif self.holding or self.acquiring or self.prepared:
             assert code in NOT_OVER
         else:
             assert code == ("run_moved_on" if stale else None)
@@ -209,6 +241,10 @@ class LeasePromises(RuleBasedStateMachine):
     def _nothing_holds_any_more(self) -> None:
         """Whatever held is over, and nobody is ever told that it was one hold without a gap."""
         assert self.here.instance.holds_nothing()
+        if self.prepared:
+            self.over.add(self.prepared)
+            assert self.here.keeper.release(release(self.prepared)).held_without_gap is False
+            self.prepared = None
         if self.holding:
             self.over.add(self.holding)
             answer = self.here.keeper.release(release(self.holding))

@@ -11,20 +11,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from quiesce.certificate import TAG_LEVEL, SigningKey, issue, recorded_level
+from quiesce.course import Outcome
 from quiesce.errors import CloudError
 from quiesce.model import HoldUntil, Level, OnQuiesceFailure, TargetPlan
 from quiesce.naming import PENDING
-from quiesce.procedure import Outcome, protect
+from quiesce.procedure import protect
 from quiesce.report import Status, names_of, status_of, tags_of
-from quiesce.story import Story
-from tests.function.fake_instance import Killed
+from tests.function.fake_instance import PREPARED_S, Killed
 from tests.function.fake_world import LIMITS, FakeWorld, plan_for
 
 KEY = SigningKey("2026-11", b"a secret of the tests")
 STEPS = {
     "check": ["before", "after"],
     "find": ["before"],
-    "prepare": ["before"],
+    "connect": ["before"],
+    "prepare": ["before", "after", "refused"],
     "quiesce": ["before", "after", "refused"],
     "create group": ["before", "never_arrived", "after", "unavailable"],
     "create disk-a": ["before", "never_arrived", "after", "hold_ends"],
@@ -75,7 +76,7 @@ class ProcedureLife(RuleBasedStateMachine):
             self._protect_and_label()
             instance.owes_a_release, self.here.faults.at = owed, at_first
 
-        kept = {step for step in faults if not (self.without_a_hold and step in ("check", "quiesce"))}
+        kept = {step for step in faults if not (self.without_a_hold and step in ("check", "prepare", "quiesce"))}
         self.here.faults.meanwhile = {at: second}
         self._deliver({step: faults[step] for step in kept})
 
@@ -99,7 +100,7 @@ class ProcedureLife(RuleBasedStateMachine):
 
     @rule()
     def the_next_run_reaches_the_level(self) -> None:
-        self.here.clock.sleep(LIMITS.hold_limit_s)
+        self.here.clock.sleep(max(LIMITS.hold_limit_s, PREPARED_S))
         self.run += 1
         self.here.cloud.hidden_looks = 0
         self._deliver({})
@@ -146,8 +147,7 @@ class ProcedureLife(RuleBasedStateMachine):
         self.unconfirmed = self.unconfirmed or not outcome.verdict.release_confirmed
         names = names_of(outcome)
         if names:
-            story = Story([entry.fact for entry in outcome.entries])
-            certificate = issue(outcome.plan, outcome.verdict, story, KEY, "2026-11-23T02:00:00+00:00")
+            certificate = issue(outcome, KEY, "2026-11-23T02:00:00+00:00")
             try:
                 self.here.cloud.label(names, tags_of(outcome, certificate, KEY))
             except CloudError:

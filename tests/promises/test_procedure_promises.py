@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quiesce.course import Outcome
 from quiesce.model import HoldUntil, Level, OnQuiesceFailure
-from quiesce.procedure import Outcome, protect
+from quiesce.procedure import protect
 from tests.function.fake_world import FakeWorld, plan_for
 
 STEPS = {
     "check": ["before", "after"],
     "find": ["before"],
-    "prepare": ["before"],
+    "connect": ["before"],
+    "prepare": ["before", "after", "refused"],
     "quiesce": ["before", "after", "refused"],
     "create group": ["before", "never_arrived", "after", "unavailable"],
     "create disk-a": ["before", "never_arrived", "after", "hold_ends"],

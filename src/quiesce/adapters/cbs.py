@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from quiesce.adapters.cbs_groups import Groups
 from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tags import SnapshotTags
 from quiesce.adapters.tencent import Answer, Api, Cloud, Nothing, Page, pages
+from quiesce.adapters.warm import Connections, Sightings
 from quiesce.errors import CloudError
 from quiesce.model import Intent, Snapshot
 from quiesce.naming import pending
+from quiesce.parallel import at_once
 from quiesce.plan import Disk
 
 DISKS_PER_FILTER = 10
@@ -60,16 +62,25 @@ class _Created(Answer, frozen=True):
 class CbsSnapshots:
     """The snapshots of one region, for one target. Only ``create`` may be called from several threads at a time."""
 
-    def __init__(self, cloud: Cloud, rate_limit: RateLimit) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        rate_limit: RateLimit,
+        connections: Connections | None = None,
+        sightings: Sightings | None = None,
+    ) -> None:
+        """``connections`` and ``sightings`` are shared by the targets of a run."""
         self._cloud = cloud
         self._rate_limit = rate_limit
+        self._connections = connections or Connections(time)
+        self._sightings = sightings or Sightings(time)
         self._reader = _api(cloud)
         self._groups = Groups(self._reader)
         self._writers: dict[str, Api] = {}
         self._permitted: set[str] = set()
 
     def close(self) -> None:
-        """Give back what ``prepare`` took and no ``create`` has used."""
+        """Give back what ``admit`` took and no ``create`` has used."""
         self._rate_limit.give_back(len(self._permitted))
         self._permitted.clear()
 
@@ -91,9 +102,11 @@ class CbsSnapshots:
         wanted = {(intent.disk_id, name) for intent in intents for name in (intent.name, pending(intent.name))}
         found: dict[str, Snapshot] = {}
         numbered: dict[str, Snapshot] = {}
-        for some in _by_tens(intents):
+        for some in _by_tens([intent.disk_id for intent in intents]):
             params = {"Filters": [{"Name": "disk-id", "Values": some}], "OrderField": "CREATE_TIME", "Order": "DESC"}
+            underway = dict.fromkeys(some, "")
             for page in pages(self._reader, "DescribeSnapshots", params, _Snapshots):
+                underway |= _underway(page, some)
                 for snapshot in (_snapshot(listed) for listed in page.snapshot_set or () if listed.snapshot_id):
                     if (snapshot.disk_id, snapshot.name) in wanted:
                         found.setdefault(snapshot.disk_id, snapshot)
@@ -101,45 +114,44 @@ class CbsSnapshots:
                         numbered.setdefault(snapshot.disk_id, snapshot)
                 if all(disk_id in found for disk_id in some):
                     break
+            for disk_id, words in underway.items():
+                self._sightings.note(disk_id, words)
         return found, numbered
 
-    def prepare(self, intents: Sequence[Intent]) -> None:
-        """Take the permits, and one for a group, then open one connection per disk by reading that disk.
+    def connect(self, intents: Sequence[Intent]) -> None:
+        """Have one open connection per disk: one that was used just now, or else a new one, opened by reading that disk.
 
-        Reading it also tells that it is there. A disk that is being snapshotted by anybody is refused here: CreateSnapshot
-        would be, inside the hold (API reference, InvalidDisk.SnapshotCreating). Connections last, so that none is idle for
-        longer than the hold takes.
+        A disk that is being snapshotted by anybody is refused here: CreateSnapshot would be, inside the hold (API
+        reference, InvalidDisk.SnapshotCreating). Connections last, so that none is idle for longer than the hold takes.
         """
-        self._insist_on_idle(intents)
-        permits = [intent.disk_id for intent in intents] + [name for name in (_group_of(intents),) if name]
-        self._rate_limit.take(len(permits))
-        self._permitted.update(permits)
-        self._writers = {intent.disk_id: _api(self._cloud) for intent in intents}
-        with ThreadPoolExecutor(max_workers=len(self._writers)) as pool:
-            list(pool.map(_warm, self._writers.values(), self._writers.keys()))
+        self._insist_on_idle([intent.disk_id for intent in intents])
+        for intent in intents:
+            api = self._connections.take()
+            if api:
+                self._writers[intent.disk_id] = api
+        missing = [intent.disk_id for intent in intents if intent.disk_id not in self._writers]
+        if missing:
+            self._writers.update(zip(missing, at_once(self._open, missing), strict=True))
+
+    def admit(self, intents: Sequence[Intent]) -> None:
+        """Take a permit for each disk, and one for a group."""
+        permits = {intent.disk_id for intent in intents} | {name for name in (_group_of(intents),) if name}
+        missing = permits - self._permitted
+        self._rate_limit.take(len(missing))
+        self._permitted |= missing
 
     def create(self, *intents: Intent, timeout_s: float) -> str:
-        """Send CreateSnapshot or CreateSnapshotGroup exactly once, on the connection that ``prepare`` opened."""
+        """Send CreateSnapshot or CreateSnapshotGroup exactly once, on the connection that ``connect`` opened."""
         api, group = self._writers[intents[0].disk_id], _group_of(intents)
-        if group is None:
-            return self._create(api, intents[0], timeout_s)
+        self._use(group or intents[0].disk_id)
         try:
-            return self._groups.create(api, intents, timeout_s)
-        finally:
-            self._use(group)
-
-    def _create(self, api: Api, intent: Intent, timeout_s: float) -> str:
-        params = {"DiskId": intent.disk_id, "SnapshotName": pending(intent.name)}
-        if intent.expires_at is not None:
-            params["Deadline"] = intent.expires_at
-        try:
-            created = api.once("CreateSnapshot", params, _Created, timeout_s=timeout_s)
-        finally:
-            self._use(intent.disk_id)
-        if not created.snapshot_id:
-            message = "CreateSnapshot was answered without a SnapshotId, so whether it worked is not known"
-            raise CloudError(message, code="NullSnapshotId", ambiguous=True)
-        return created.snapshot_id
+            created = self._groups.create(api, intents, timeout_s) if group else _create(api, intents[0], timeout_s)
+        except CloudError as error:
+            if error.code.startswith("RequestLimitExceeded"):
+                self._rate_limit.was_refused()
+            raise
+        self._connections.give(self._writers.pop(intents[0].disk_id))
+        return created
 
     def label(self, names: Mapping[str, str], tags: Mapping[str, str], *, expires_at: str | None = None) -> None:
         """Tag first and rename last, so that a name without ``pending`` means that the tags are there.
@@ -165,16 +177,27 @@ class CbsSnapshots:
                 yield replace(_snapshot(listed), group_id=group_of.get(listed.snapshot_id or ""))
 
     def _use(self, permit: str) -> None:
-        self._permitted.remove(permit)
-        self._rate_limit.used()
+        if permit in self._permitted:
+            self._permitted.remove(permit)
+            self._rate_limit.used()
 
-    def _insist_on_idle(self, intents: Sequence[Intent]) -> None:
-        for some in _by_tens(intents):
-            underway = [{"Name": "disk-id", "Values": some}, {"Name": "snapshot-state", "Values": ["CREATING"]}]
-            for page in pages(self._reader, "DescribeSnapshots", {"Filters": underway}, _Snapshots):
-                for listed in page.snapshot_set or ():
-                    if listed.disk_id in some and listed.snapshot_state == "CREATING":
-                        raise _underway(listed)
+    def _insist_on_idle(self, disk_ids: Sequence[str]) -> None:
+        seen = {disk_id: self._sightings.of(disk_id) for disk_id in disk_ids}
+        for some in _by_tens([disk_id for disk_id, words in seen.items() if words is None]):
+            filters = [{"Name": "disk-id", "Values": some}, {"Name": "snapshot-state", "Values": ["CREATING"]}]
+            for page in pages(self._reader, "DescribeSnapshots", {"Filters": filters}, _Snapshots):
+                seen.update(_underway(page, some))
+        underway = next((words for words in seen.values() if words), "")
+        if underway:
+            raise CloudError(underway, code="InvalidDisk.SnapshotCreating", ambiguous=False)
+
+    def _open(self, disk_id: str) -> Api:
+        """Open a connection by reading a disk, which also tells that it is there."""
+        api = _api(self._cloud)
+        listed = api.read("DescribeDisks", {"DiskIds": [disk_id]}, _Disks).disk_set or ()
+        if [disk.disk_id for disk in listed] != [disk_id]:
+            raise CloudError(f"{disk_id} is no longer listed", code="InvalidDiskId.NotFound", ambiguous=False)
+        return api
 
 
 def find_disks(cloud: Cloud, instance_ids: Sequence[str]) -> tuple[Disk, ...]:
@@ -198,25 +221,33 @@ def _group_of(intents: Sequence[Intent]) -> str | None:
     return intents[0].group if len(intents) > 1 else None
 
 
-def _by_tens(intents: Sequence[Intent]) -> list[list[str]]:
-    disk_ids = [intent.disk_id for intent in intents]
-    return [disk_ids[start : start + DISKS_PER_FILTER] for start in range(0, len(disk_ids), DISKS_PER_FILTER)]
+def _by_tens(disk_ids: Sequence[str]) -> list[list[str]]:
+    return [list(disk_ids[start : start + DISKS_PER_FILTER]) for start in range(0, len(disk_ids), DISKS_PER_FILTER)]
 
 
-def _underway(listed: _Snapshot) -> CloudError:
-    which = f"{listed.snapshot_id} ({listed.snapshot_name}, {listed.percent or 0} %)"
-    message = f"{listed.disk_id} is being snapshotted already: {which}; run again when that one is complete"
-    return CloudError(message, code="InvalidDisk.SnapshotCreating", ambiguous=False)
+def _underway(page: _Snapshots, disk_ids: Sequence[str]) -> dict[str, str]:
+    """Say of each disk that is being snapshotted by which."""
+    return {
+        one.disk_id or "": f"{one.disk_id} is being snapshotted already: {one.snapshot_id} ({one.snapshot_name}, "
+        f"{one.percent or 0} %); run again when that one is complete"
+        for one in page.snapshot_set or ()
+        if one.disk_id in disk_ids and one.snapshot_state == "CREATING"
+    }
+
+
+def _create(api: Api, intent: Intent, timeout_s: float) -> str:
+    params = {"DiskId": intent.disk_id, "SnapshotName": pending(intent.name)}
+    if intent.expires_at is not None:
+        params["Deadline"] = intent.expires_at
+    created = api.once("CreateSnapshot", params, _Created, timeout_s=timeout_s)
+    if not created.snapshot_id:
+        message = "CreateSnapshot was answered without a SnapshotId, so whether it worked is not known"
+        raise CloudError(message, code="NullSnapshotId", ambiguous=True)
+    return created.snapshot_id
 
 
 def _api(cloud: Cloud) -> Api:
     return cloud.api("cbs", "2017-03-12")
-
-
-def _warm(api: Api, disk_id: str) -> None:
-    listed = api.read("DescribeDisks", {"DiskIds": [disk_id]}, _Disks).disk_set or ()
-    if [disk.disk_id for disk in listed] != [disk_id]:
-        raise CloudError(f"{disk_id} is no longer listed", code="InvalidDiskId.NotFound", ambiguous=False)
 
 
 def _snapshot(listed: _Snapshot) -> Snapshot:

@@ -14,7 +14,7 @@ import requests
 import stamina
 
 from quiesce import holds
-from quiesce.budget import CHECK_ATTEMPTS, quiesce_timeout_s, release_window_s
+from quiesce.budget import CHECK_ATTEMPTS, prepare_timeout_s, quiesce_timeout_s, release_window_s
 from quiesce.errors import AgentError
 from quiesce.model import Limits
 from quiesce.settings import HookSettings, Key
@@ -60,6 +60,10 @@ class HookClient:
         """Ask what a hold would cover; asked once more when the answer was lost."""
         caller = stamina.RetryingCaller(attempts=CHECK_ATTEMPTS, wait_initial=0.2, wait_max=1.0, wait_jitter=0.2)
         return caller.on(_may_ask_again)(self._post, "/v1/check", request, holds.CheckAnswer, self._settings.timeout_s)
+
+    def prepare(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
+        """Have everything slow done, exactly once."""
+        return self._post("/v1/prepare", request, holds.QuiesceAnswer, prepare_timeout_s(self._settings))
 
     def quiesce(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
         """Ask for the hold, exactly once."""

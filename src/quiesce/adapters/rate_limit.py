@@ -9,7 +9,10 @@ from quiesce.ports import Clock
 
 CREATES_PER_WINDOW = 20
 WINDOW_S = 1.05
-"""CreateSnapshot: 20 requests a second per account and region (API reference), and a little for their clock."""
+"""CreateSnapshot: 20 requests a second per account and region (API reference), and a little for their clock, and for one
+call that takes longer on its way than another."""
+SLOWER, SLOWEST_S = 1.5, 5.0
+"""How much longer the window gets when the cloud refuses a call all the same, and how long at most."""
 LOOK_EVERY_S = 0.05
 
 
@@ -17,7 +20,7 @@ class RateLimit:
     """Lets at most ``count`` calls be underway, or just done, in any ``window_s`` seconds. One per process, for all targets.
 
     A permit is taken before the hold and used in it, however long that takes to get, so it counts until the window after
-    its use is over. One that is not used has to be given back.
+    its call was sent is over. One that is not used has to be given back.
     """
 
     def __init__(self, clock: Clock, count: int = CREATES_PER_WINDOW, window_s: float = WINDOW_S) -> None:
@@ -43,7 +46,7 @@ class RateLimit:
             return free
 
     def used(self) -> None:
-        """Say that a call was answered, or given up: from here on it is certainly in the past of the cloud's counter."""
+        """Say that a call is being sent."""
         with self._lock:
             self._taken -= 1
             self._used.append(self._clock.monotonic())
@@ -52,3 +55,8 @@ class RateLimit:
         """Return permits that will not be used."""
         with self._lock:
             self._taken -= count
+
+    def was_refused(self) -> None:
+        """Say that the cloud refused a call for its limit: others use it, too, so from here on there are fewer of ours."""
+        with self._lock:
+            self._window_s = min(SLOWEST_S, self._window_s * SLOWER)

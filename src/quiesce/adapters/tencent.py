@@ -130,7 +130,7 @@ class Api:
         caller = stamina.RetryingCaller(
             attempts=READ_ATTEMPTS, timeout=READ_RETRY_S, wait_initial=0.2, wait_max=2.0, wait_jitter=0.2
         )
-        return caller.on(_is_transient)(self.once, action, params, answer)
+        return caller.on(is_transient)(self.once, action, params, answer)
 
     def upload(self, action: str, headers: Mapping[str, str], body: bytes) -> None:
         """Send bytes instead of JSON, once."""
@@ -173,5 +173,6 @@ def is_ambiguous(code: str) -> bool:
     return code in CREATED_ALL_THE_SAME or not REFUSED.fullmatch(code)
 
 
-def _is_transient(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
+    """Whether a call that may be repeated without harm is worth repeating."""
     return isinstance(error, CloudError) and TRANSIENT.fullmatch(error.code) is not None

@@ -1,0 +1,116 @@
+"""A run of many instances: split into batches, each an order that this function sends to itself (docs/adr/0011).
+
+The account's rate limit is shared out beforehand, because workers cannot talk to each other: each gets so many of the calls
+that any second may have, and keeps to them whatever the others do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from quiesce.certificate import SigningKey
+from quiesce.errors import PolicyError, RequestError
+from quiesce.model import TargetPlan
+
+CALLS_PER_S = 20
+"""CreateSnapshot, by account and region (API reference)."""
+MAX_EVENT_BYTES = 128 * 1024
+"""Of an asynchronous event (SCF, quotas)."""
+START_S = 10.0
+"""What a cold start and the first look-ups of a worker may take."""
+TURN_S = 1.3
+"""How long one share of the rate is taken by one target: its window, and getting the hold."""
+KIND: Literal["quiesce-batch"] = "quiesce-batch"
+
+
+class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One instance of a batch, as it was planned."""
+
+    instance_id: str
+    address: str
+    disks: tuple[str, ...]
+
+
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One batch of a run, ``number`` 1 to ``of``. ``share`` is how many CreateSnapshot it may send in any second."""
+
+    kind: Literal["quiesce-batch"] = KIND
+    run_id: str
+    policy: str
+    trigger: str
+    number: int
+    of: int
+    share: int
+    targets: tuple[Assignment, ...]
+    seal: str = ""
+
+
+def split(plans: Sequence[TargetPlan], trigger: str, *, time_s: float, key: SigningKey) -> tuple[Batch, ...]:
+    """Share the targets out among as many workers as the rate limit feeds. ``time_s``: what one may spend on its targets.
+
+    Raises PolicyError when they would not be done in time.
+    """
+    share = max(calls_of(plan) for plan in plans)
+    workers = min(max(1, CALLS_PER_S // share), len(plans))
+    each = math.ceil(len(plans) / workers)
+    if START_S + each * TURN_S > time_s:
+        most = int(max(0.0, time_s - START_S) / TURN_S) * workers
+        raise PolicyError(
+            (
+                f"{len(plans)} instances at {CALLS_PER_S} snapshots a second do not fit into the function's timeout, "
+                f"{most} do: raise the timeout, or split the policy",
+            )
+        )
+    chunks = [plans[start : start + each] for start in range(0, len(plans), each)]
+    return tuple(_batch(chunk, trigger, number, len(chunks), share, key) for number, chunk in enumerate(chunks, 1))
+
+
+def calls_of(plan: TargetPlan) -> int:
+    """Count the calls that one target may send at once: one per disk, and before them one for a group of them."""
+    return len(plan.disks) + plan.grouped
+
+
+def is_batch(event: object) -> bool:
+    """Whether an event says that it is a batch."""
+    return isinstance(event, dict) and event.get("kind") == KIND
+
+
+def read(event: object, key: SigningKey) -> Batch:
+    """Read an event that says that it is a batch. Raises RequestError unless this function's key sealed exactly this."""
+    try:
+        batch = msgspec.convert(event, type=Batch)
+    except msgspec.ValidationError as error:
+        raise RequestError(f"this is no batch of this release: {error}; deploy one release for all") from error
+    if batch.seal != _seal(batch, key):
+        raise RequestError("the batch was not sealed by this function: its certificate key has changed, or it was altered")
+    return batch
+
+
+def as_event(batch: Batch) -> Mapping[str, object]:
+    """Make the event that is sent. Raises PolicyError when SCF would not take it."""
+    size = len(msgspec.json.encode(batch))
+    if size > MAX_EVENT_BYTES:
+        raise PolicyError((f"a batch of {len(batch.targets)} instances is {size:,} bytes, SCF takes {MAX_EVENT_BYTES:,}",))
+    event: Mapping[str, object] = msgspec.to_builtins(batch)
+    return event
+
+
+def _batch(plans: Sequence[TargetPlan], trigger: str, number: int, of: int, share: int, key: SigningKey) -> Batch:
+    unsealed = Batch(
+        run_id=plans[0].run_id,
+        policy=plans[0].policy,
+        trigger=trigger,
+        number=number,
+        of=of,
+        share=share,
+        targets=tuple(Assignment(plan.instance_id, plan.address, plan.disks) for plan in plans),
+    )
+    return msgspec.structs.replace(unsealed, seal=_seal(unsealed, key))
+
+
+def _seal(batch: Batch, key: SigningKey) -> str:
+    return key.sign(msgspec.json.encode(msgspec.structs.replace(batch, seal=""), order="sorted"))

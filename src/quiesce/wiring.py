@@ -1,0 +1,78 @@
+"""Everything outside that one invocation works with, made from its settings. Nothing of it outlives the invocation."""
+
+from __future__ import annotations
+
+import functools
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from quiesce.adapters.cbs import CbsSnapshots
+from quiesce.adapters.hook_client import HookClient
+from quiesce.adapters.logs import JsonLog
+from quiesce.adapters.rate_limit import CREATES_PER_WINDOW, RateLimit
+from quiesce.adapters.tencent import Cloud
+from quiesce.adapters.warm import Connections, Sightings
+from quiesce.certificate import recorded_level
+from quiesce.course import Target
+from quiesce.model import TargetPlan
+from quiesce.ports import World
+from quiesce.settings import Settings
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One target, with what has to be closed after it."""
+
+    target: Target
+    agent: HookClient
+    snapshots: CbsSnapshots
+
+    def close(self) -> None:
+        """Close its connections, and give back the permits that were not used."""
+        self.agent.close()
+        self.snapshots.close()
+
+
+class Wiring:
+    """The cloud, the log, and what the targets of a run share."""
+
+    def __init__(self, settings: Settings, log: JsonLog, *, calls_per_window: int = CREATES_PER_WINDOW) -> None:
+        """``calls_per_window``: this worker's share of the rate limit."""
+        self.settings = settings
+        self.log = log
+        self.cloud = Cloud(settings.cloud)
+        self._rate_limit = RateLimit(time, calls_per_window)
+        self._connections = Connections(time)
+        self._sightings = Sightings(time)
+
+    @contextmanager
+    def targets(self, plans: Sequence[TargetPlan]) -> Iterator[list[Target]]:
+        """Open what each target needs, for as long as the block lasts."""
+        with ExitStack() as closing:
+            opened = [self.open(plan) for plan in plans]
+            for one in opened:
+                closing.callback(one.close)
+            yield [one.target for one in opened]
+
+    def open(self, plan: TargetPlan) -> Opened:
+        """Make what one target needs; its connections are opened when they are used."""
+        agent = HookClient(plan.address, self.settings.hook, plan.limits)
+        snapshots = self.snapshots()
+        return Opened(Target(plan, self._world(agent, snapshots)), agent, snapshots)
+
+    def snapshots(self) -> CbsSnapshots:
+        """Open the region's snapshots, with what the run shares."""
+        return CbsSnapshots(self.cloud, self._rate_limit, self._connections, self._sightings)
+
+    def _world(self, agent: HookClient, snapshots: CbsSnapshots) -> World:
+        return World(
+            agent=agent,
+            snapshots=snapshots,
+            clock=time,
+            new_lease_id=lambda: uuid.uuid4().hex,
+            recorded_level=functools.partial(recorded_level, key=self.settings.certificate_key),
+            api_timeout_s=self.settings.cloud.timeout_s,
+        )
