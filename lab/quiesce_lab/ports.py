@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class BlockStore(Protocol):
@@ -19,3 +19,23 @@ class BlockStore(Protocol):
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot's image."""
+
+
+class Disks(BlockStore, Protocol):
+    """Disks whose owner can take them away again, too; no API call of the lab's does that."""
+
+    def detach(self, disk_id: str) -> None:
+        """Take a disk from its instance."""
+
+    def delete(self, disk_id: str) -> None:
+        """Forget a disk's image."""
+
+
+class Invokable(Protocol):
+    """A function of SCF, as the API of SCF sees it."""
+
+    def enqueue(self, event: Any, request_id: str) -> None:
+        """Take an asynchronous event: it is delivered at least once."""
+
+    def call(self, event: Any) -> tuple[Any, str]:
+        """Run one synchronous invocation to its end; returns its value, and its error if it raised one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ from quiesce_lab.cloud.world import DEFAULT_REGION
 from quiesce_lab.dirblocks import DirBlocks
 from quiesce_lab.machine import Machine
 from quiesce_lab.pool import Pool
+from quiesce_lab.ports import Disks
 from quiesce_lab.rivals import Console
 
 CONTROL = "control.sock"
@@ -30,6 +32,10 @@ class Authority:
         self.ca_pem = self._directory / "ca.pem"
         self._ca.cert_pem.write_to_path(str(self.ca_pem))
 
+    def issue_for(self, hosts: Sequence[str]) -> trustme.LeafCert:
+        """Issue one certificate for many names or addresses."""
+        return self._ca.issue_cert(*hosts)
+
     def issue(self, host: str) -> tuple[Path, Path]:
         """Issue a certificate for a name or address; returns the files of the chain and of the private key."""
         certificate = self._ca.issue_cert(host)
@@ -43,11 +49,14 @@ class Authority:
 class Site:
     """A cloud that listens, with an account of its own. Use it as a context manager inside of a Machine."""
 
-    def __init__(self, machine: Machine, *, real_disks: bool = True) -> None:
-        """``real_disks`` makes disks block devices; otherwise they are directories that are copied file by file."""
+    def __init__(self, machine: Machine, *, real_disks: bool = True, blocks: Disks | None = None) -> None:
+        """``real_disks`` makes disks block devices; otherwise they are directories that are copied file by file.
+
+        ``blocks`` stands for either.
+        """
         self.machine = machine
         self.authority = Authority(machine)
-        self.blocks = LoopBlocks(Pool(machine)) if real_disks else DirBlocks(machine)
+        self.blocks: Disks = blocks or (LoopBlocks(Pool(machine)) if real_disks else DirBlocks(machine))
         self.region = DEFAULT_REGION
         self.secret_id, self.secret_key = f"AKID{secrets.token_hex(16)}", secrets.token_hex(16)
         chain, key = self.authority.issue("127.0.0.1")

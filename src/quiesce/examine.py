@@ -24,6 +24,11 @@ LOOK_EVERY_S = 1.5
 def examine(courses: Sequence[Course]) -> None:
     """Check every instance, look all their snapshots up by one look, and say of each whether its set is to be made."""
     at_once(session.check, courses)
+    look_up(courses)
+
+
+def look_up(courses: Sequence[Course]) -> None:
+    """Look up by one look what an earlier delivery made for these, which were checked, and say what is to be made."""
     again = any(course.checked is not None and course.checked.holds_of_run for course in courses)
     intents = tuple(intent for course in courses for intent in course.plan.intents)
     try:

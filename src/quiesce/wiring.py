@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from quiesce.adapters.cbs import CbsSnapshots
 from quiesce.adapters.hook_client import HookClient
 from quiesce.adapters.logs import JsonLog
-from quiesce.adapters.rate_limit import CREATES_PER_WINDOW, RateLimit
+from quiesce.adapters.rate_limit import CREATES_PER_WINDOW, Paces, RateLimit
 from quiesce.adapters.tencent import Cloud
 from quiesce.adapters.warm import Connections, Sightings
 from quiesce.certificate import recorded_level
@@ -40,10 +40,10 @@ class Wiring:
     """The cloud, the log, and what the targets of a run share."""
 
     def __init__(self, settings: Settings, log: JsonLog, *, calls_per_window: int = CREATES_PER_WINDOW) -> None:
-        """``calls_per_window``: this worker's share of the rate limit."""
+        """``calls_per_window``: this worker's share of the rate limit, of each API."""
         self.settings = settings
         self.log = log
-        self.cloud = Cloud(settings.cloud)
+        self.cloud = Cloud(settings.cloud, Paces(time, calls_per_window).wait)
         self._rate_limit = RateLimit(time, calls_per_window)
         self._connections = Connections(time)
         self._sightings = Sightings(time)

@@ -1,25 +1,29 @@
 """One batch of a run that was dispatched: its targets one after the other, as fast as its share of the rate limit allows.
 
-Checks and look-ups are made for ten disks at a time, while those before are still being held: a look-up for each target by
-itself would take as many calls of an API as the whole account has.
+check    six at a time, each in its own time: an instance that does not answer keeps no other waiting
+look up  ten disks by one call, as soon as they are checked and there is room: a call for each target would be more
+         than the whole account has
+hold     three for each call of the share: one is held, one is prepared, one is written down
 """
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from quiesce import session
 from quiesce.adapters.cbs import DISKS_PER_FILTER
 from quiesce.adapters.logs import JsonLog
 from quiesce.budget import needed_s
 from quiesce.course import Course
 from quiesce.errors import UnfinishedError
-from quiesce.examine import examine
+from quiesce.examine import look_up
 from quiesce.fleet import Batch
-from quiesce.model import TargetPlan
 from quiesce.plan import plan_assigned
 from quiesce.policies import Policy
 from quiesce.procedure import carry_out
@@ -29,8 +33,14 @@ from quiesce.request import Request, Trigger
 from quiesce.settings import Settings
 from quiesce.wiring import Opened, Wiring
 
-AT_ONCE_PER_SHARE = 3
-"""Targets under way for each call that may be sent in a second: one is held, one is prepared, one is written down."""
+CHECKS_AT_ONCE = 6
+HOLDS_PER_SHARE = 3
+
+
+@dataclass(frozen=True)
+class _Checked:
+    opened: Opened
+    course: Course
 
 
 class Worker:
@@ -43,12 +53,17 @@ class Worker:
         self._wiring = Wiring(settings, log, calls_per_window=batch.share)
         ids = {"run_id": batch.run_id, "policy": batch.policy, "trigger": batch.trigger, "batch": batch.number}
         self._recorder = Recorder(self._wiring, ids)
-        self._at_once = AT_ONCE_PER_SHARE * batch.share
-        self._room = threading.Semaphore(DISKS_PER_FILTER + self._at_once)
-        """One for each target that is examined, and not yet done."""
+        self._holds_at_once = HOLDS_PER_SHARE * batch.share
+        self._room = threading.Semaphore(DISKS_PER_FILTER + self._holds_at_once)
+        """One for each target that is looked up, and not yet done."""
+        self._checked: queue.SimpleQueue[_Checked] = queue.SimpleQueue()
         self._under_way: list[Future[None]] = []
         self._reports: list[TargetReport] = []
         self._stop = threading.Event()
+        self._alone = False
+        """Whether we have held a target. Two deliveries at once meet at the first that lives: one of them holds it, and the
+        other ends. Until then there is one target at a time, or each would get some, and both would end."""
+        self._last_start_s = 0.0
 
     def execute(self, *, ends_s: float) -> Report:
         """Protect every target of the batch; ``ends_s``: when SCF ends this process, on the monotonic clock.
@@ -56,46 +71,74 @@ class Worker:
         Raises UnfinishedError when another delivery of the batch is at work, or the time does not do for all: SCF delivers
         again a minute later, and then what there is by then is found and what is missing is made.
         """
-        plans = self._plans()
-        last_start_s = ends_s - needed_s(self._policy, self._settings)
-        self._recorder.note("batch", "begun", targets=len(plans))
-        with ThreadPoolExecutor(max_workers=self._at_once) as pool:
-            for wave in _waves(plans):
-                for _ in wave:
-                    self._room.acquire()
-                if self._stop.is_set() or time.monotonic() > last_start_s:
+        opened = self._open()
+        self._last_start_s = ends_s - needed_s(self._policy, self._settings)
+        self._recorder.note("batch", "begun", targets=len(opened))
+        with (
+            ThreadPoolExecutor(max_workers=CHECKS_AT_ONCE) as checks,
+            ThreadPoolExecutor(max_workers=self._holds_at_once) as holds,
+        ):
+            self._under_way += [checks.submit(self._check, one) for one in opened]
+            for some in self._as_they_are_checked(len(opened)):
+                if self._is_over():
+                    checks.shutdown(wait=False, cancel_futures=True)
                     break
-                self._begin(wave, pool)
-        return self._report(len(plans))
+                look_up([one.course for one in some])
+                for one in some:
+                    begun = holds.submit(self._carry_out, one)
+                    self._under_way.append(begun)
+                    if not self._alone:
+                        begun.result()
+        for each in opened:
+            each.close()
+        return self._report(len(opened))
 
-    def _plans(self) -> Sequence[TargetPlan]:
+    def _open(self) -> Sequence[Opened]:
         now, batch = datetime.now(timezone.utc), self._batch
         request = Request(batch.policy, batch.run_id, Trigger(batch.trigger), "")
-        return [plan_assigned(request, self._policy, t.instance_id, t.address, t.disks, now) for t in batch.targets]
+        plans = [plan_assigned(request, self._policy, t.instance_id, t.address, t.disks, now) for t in batch.targets]
+        return [self._wiring.open(plan) for plan in plans]
 
-    def _begin(self, wave: Sequence[TargetPlan], pool: ThreadPoolExecutor) -> None:
-        """Examine a wave, and have each of its targets carried out."""
-        opened = [self._wiring.open(plan) for plan in wave]
-        courses = [Course.begin(one.target) for one in opened]
-        examine(courses)
-        for one, course in zip(opened, courses, strict=True):
-            self._under_way.append(pool.submit(self._carry_out, one, course))
-
-    def _carry_out(self, opened: Opened, course: Course) -> None:
+    def _check(self, opened: Opened) -> None:
+        course = Course.begin(opened.target)
         try:
-            if self._stop.is_set():
+            session.check(course)
+        finally:
+            self._checked.put(_Checked(opened, course))
+
+    def _as_they_are_checked(self, count: int) -> Iterator[Sequence[_Checked]]:
+        """Give what has been checked, as much as one look-up covers, and only when there is room for it."""
+        while count:
+            some = [self._checked.get()]
+            while len(some) < min(count, DISKS_PER_FILTER) and _disks(some) < DISKS_PER_FILTER and not self._checked.empty():
+                some.append(self._checked.get())
+            for _ in some:
+                self._room.acquire()
+            count -= len(some)
+            yield some
+
+    def _carry_out(self, checked: _Checked) -> None:
+        try:
+            if self._is_over():
                 return
-            report = self._recorder.record(carry_out([course])[0])
+            report = self._recorder.record(carry_out([checked.course])[0])
             self._reports.append(report)
             if report.status is Status.IN_PROGRESS:
                 self._stop.set()
+            elif report.certificate and report.certificate.held_s:
+                self._alone = True
         finally:
-            opened.close()
+            checked.opened.close()
             self._room.release()
+
+    def _is_over(self) -> bool:
+        """Whether nothing more may be begun: another delivery is at work, or the time left is one target's at worst."""
+        return self._stop.is_set() or time.monotonic() > self._last_start_s
 
     def _report(self, targets: int) -> Report:
         for one in self._under_way:
-            one.result()
+            if not one.cancelled():
+                one.result()
         report = Report(self._batch.run_id, self._batch.policy, tuple(self._reports))
         self._recorder.upload(report)
         if self._stop.is_set() or len(self._reports) < targets:
@@ -106,13 +149,5 @@ class Worker:
         return report
 
 
-def _waves(plans: Sequence[TargetPlan]) -> Iterator[Sequence[TargetPlan]]:
-    """Take as many targets at a time as one look-up covers, and at least one."""
-    wave: list[TargetPlan] = []
-    for plan in plans:
-        if wave and sum(len(other.disks) for other in wave) + len(plan.disks) > DISKS_PER_FILTER:
-            yield wave
-            wave = []
-        wave.append(plan)
-    if wave:
-        yield wave
+def _disks(some: Sequence[_Checked]) -> int:
+    return sum(len(one.course.plan.disks) for one in some)

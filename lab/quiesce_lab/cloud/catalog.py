@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quiesce_lab.cloud import cbs, cls, cvm, disks, groups, snapshots, tag
+from quiesce_lab.cloud import cbs, cls, cvm, disks, functions, groups, snapshots, tag
 from quiesce_lab.cloud.context import Handler
 
 
@@ -40,7 +40,9 @@ CVM = Service("cvm", "2017-03-12", "tencentcloud.cvm.v20170312.models", 40)
 TAG = Service("tag", "2018-08-13", "tencentcloud.tag.v20180813.models", 20, needs_region=False)
 CLS = Service("cls", "2020-10-16", "tencentcloud.cls.v20201016.models", 500)
 
-SERVICES = {service.name: service for service in (CBS, CVM, TAG, CLS)}
+SCF = Service("scf", "2018-04-16", "tencentcloud.scf.v20180416.models", 300)
+
+SERVICES = {service.name: service for service in (CBS, CVM, TAG, CLS, SCF)}
 
 _ACTIONS = (
     Action("DescribeDisks", CBS, cbs.describe_disks),
@@ -71,6 +73,7 @@ _ACTIONS = (
     Action("DescribeInstances", CVM, cvm.describe_instances),
     Action("ModifyResourceTags", TAG, tag.modify_resource_tags, ("Resource",)),
     Action("TagResources", TAG, tag.tag_resources, ("ResourceList", "Tags")),
+    Action("Invoke", SCF, functions.invoke, ("FunctionName",)),
     Action("UploadLog", CLS, cls.upload_log, ("TopicId",), octets=True),
     Action("SearchLog", CLS, cls.search_log, ("From", "To"), ("HighLight", "SamplingRate")),
 )

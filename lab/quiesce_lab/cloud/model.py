@@ -6,6 +6,8 @@ import dataclasses
 import threading
 from dataclasses import dataclass, field
 
+from quiesce_lab.ports import Invokable
+
 SYSTEM_DISK = "SYSTEM_DISK"
 DATA_DISK = "DATA_DISK"
 NORMAL = "NORMAL"
@@ -151,6 +153,7 @@ class Estate:
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     groups: dict[str, SnapshotGroup] = field(default_factory=dict)
     topics: dict[str, Topic] = field(default_factory=dict)
+    functions: dict[str, Invokable] = field(default_factory=dict)
     client_tokens: dict[str, tuple[dict[str, object], list[str]]] = field(default_factory=dict)
     """CreateDisks calls by ClientToken: the request, and the ids that it got."""
     provisioning: threading.Lock = dataclasses.field(default_factory=threading.Lock)

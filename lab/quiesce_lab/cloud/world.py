@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from quiesce_lab.cloud.model import CREATING, DATA_DISK, SYSTEM_DISK, Account, Disk, Estate, Instance, Topic
 from quiesce_lab.cloud.times import Clock
 from quiesce_lab.errors import LabError
+from quiesce_lab.ports import Invokable
 
 DEFAULT_REGION = "ap-guangzhou"
 MAIN_UIN = "100000000001"
@@ -144,6 +145,13 @@ class World:
                 stage_state=state,
                 tags=dict(tags or {}),
             )
+
+    def add_function(self, name: str, function: Invokable, *, region: str = DEFAULT_REGION, uin: str = MAIN_UIN) -> None:
+        """Add an SCF function in the namespace ``default``. Raises LabError when the name is taken."""
+        with self.lock:
+            functions = self.estate(uin, region).functions
+            _refuse(name in functions, f"there is a function {name} already")
+            functions[name] = function
 
     def add_topic(self, topic_id: str, name: str = "topic", *, region: str = DEFAULT_REGION, uin: str = MAIN_UIN) -> None:
         """Add a CLS log topic with full-text and key-value index."""

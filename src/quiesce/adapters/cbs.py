@@ -9,7 +9,7 @@ from dataclasses import replace
 from quiesce.adapters.cbs_groups import Groups
 from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tags import SnapshotTags
-from quiesce.adapters.tencent import Answer, Api, Cloud, Nothing, Page, pages
+from quiesce.adapters.tencent import PAGE, Answer, Api, Cloud, Nothing, Page, pages
 from quiesce.adapters.warm import Connections, Sightings
 from quiesce.errors import CloudError
 from quiesce.model import Intent, Snapshot
@@ -201,8 +201,15 @@ class CbsSnapshots:
 
 
 def find_disks(cloud: Cloud, instance_ids: Sequence[str]) -> tuple[Disk, ...]:
-    """List the CBS disks of these instances; local disks are not among them. Raises CloudError."""
+    """List the CBS disks of these instances; local disks are not among them. Raises CloudError.
+
+    Of many instances by listing every disk of the region, where that is fewer calls: 20 a second are for the account.
+    """
     api = _api(cloud)
+    if len(instance_ids) > INSTANCES_PER_FILTER:
+        first = api.read("DescribeDisks", {"Offset": 0, "Limit": PAGE}, _Disks)
+        if first.total_count / PAGE <= len(instance_ids) / INSTANCES_PER_FILTER:
+            return _every_disk_of(cloud, first, frozenset(instance_ids))
     filters = [
         {"Name": "instance-id", "Values": list(instance_ids[start : start + INSTANCES_PER_FILTER])}
         for start in range(0, len(instance_ids), INSTANCES_PER_FILTER)
@@ -214,6 +221,16 @@ def find_disks(cloud: Cloud, instance_ids: Sequence[str]) -> tuple[Disk, ...]:
         for disk in page.disk_set or ()
     ]
     return tuple(_disk(disk) for disk in listed if disk.disk_id)
+
+
+def _every_disk_of(cloud: Cloud, first: _Disks, instance_ids: frozenset[str]) -> tuple[Disk, ...]:
+    def read(offset: int) -> _Disks:
+        return _api(cloud).read("DescribeDisks", {"Offset": offset, "Limit": PAGE}, _Disks)
+
+    offsets = range(PAGE, first.total_count, PAGE)
+    others = at_once(read, offsets, at_most=4) if offsets else []
+    listed = {disk.disk_id: disk for page in (first, *others) for disk in page.disk_set or ()}
+    return tuple(_disk(disk) for disk in listed.values() if disk.disk_id and disk.instance_id in instance_ids)
 
 
 def _group_of(intents: Sequence[Intent]) -> str | None:

@@ -16,6 +16,23 @@ SLOWER, SLOWEST_S = 1.5, 5.0
 LOOK_EVERY_S = 0.05
 
 
+class Paces:
+    """Keeps every action to so many calls a second, each by itself. Nobody holds while these are waited for."""
+
+    def __init__(self, clock: Clock, count: int) -> None:
+        self._clock = clock
+        self._count = count
+        self._lock = threading.Lock()
+        self._limits: dict[str, RateLimit] = {}
+
+    def wait(self, action: str) -> None:
+        """Wait until this action may be called, and count the call."""
+        with self._lock:
+            limit = self._limits.setdefault(action, RateLimit(self._clock, self._count))
+        limit.take(1)
+        limit.used()
+
+
 class RateLimit:
     """Lets at most ``count`` calls be underway, or just done, in any ``window_s`` seconds. One per process, for all targets.
 
@@ -33,17 +50,23 @@ class RateLimit:
 
     def take(self, count: int) -> None:
         """Wait until this many permits are there, and take them all; more than there are, when none is in use."""
-        while not self._taken_at_once(count):
-            self._clock.sleep(LOOK_EVERY_S)
+        wait_s = self._wait_s(count)
+        while wait_s > 0:
+            self._clock.sleep(wait_s)
+            wait_s = self._wait_s(count)
 
-    def _taken_at_once(self, count: int) -> bool:
+    def _wait_s(self, count: int) -> float:
+        """Take them and return 0, or say when to look again: when the oldest call is past, or soon."""
         with self._lock:
-            while self._used and self._used[0] <= self._clock.monotonic() - self._window_s:
+            now_s = self._clock.monotonic()
+            while self._used and self._used[0] <= now_s - self._window_s:
                 self._used.popleft()
             busy = self._taken + len(self._used)
-            free = not busy or busy + count <= self._count
-            self._taken += count if free else 0
-            return free
+            if not busy or busy + count <= self._count:
+                self._taken += count
+                return 0.0
+            past_s = self._used[0] + self._window_s - now_s if self._used else LOOK_EVERY_S
+            return max(0.001, min(past_s, LOOK_EVERY_S))
 
     def used(self) -> None:
         """Say that a call is being sent."""

@@ -74,8 +74,10 @@ class _Response(msgspec.Struct, frozen=True):
 class Cloud:
     """Makes clients from one invocation's settings. A frozen SCF instance kills idle connections, so none is kept."""
 
-    def __init__(self, settings: CloudSettings) -> None:
+    def __init__(self, settings: CloudSettings, pace: Callable[[str], None] = lambda _action: None) -> None:
+        """``pace`` is given the action before every read, and waits until it may be called."""
         self._settings = settings
+        self._pace = pace
         self.region = settings.region
 
     def api(self, service: str, version: str) -> Api:
@@ -88,7 +90,8 @@ class Cloud:
             self._settings.region,
             ClientProfile(httpProfile=self._http_profile(), language="en-US"),
         )
-        return Api(client, hidden=tuple(text for text in (credentials.secret_key, credentials.token) if text))
+        hidden = tuple(text for text in (credentials.secret_key, credentials.token) if text)
+        return Api(client, hidden=hidden, pace=self._pace)
 
     def _http_profile(self) -> HttpProfile:
         settings = self._settings
@@ -109,9 +112,10 @@ def _root_domain(region: str) -> str | None:
 class Api:
     """One client of one service; every method raises CloudError and nothing else. Not for two threads at a time."""
 
-    def __init__(self, client: CommonClient, hidden: tuple[str, ...]) -> None:
+    def __init__(self, client: CommonClient, hidden: tuple[str, ...], pace: Callable[[str], None]) -> None:
         self._client = client
         self._hidden = hidden
+        self._pace = pace
 
     @property
     def host(self) -> str:
@@ -130,7 +134,11 @@ class Api:
         caller = stamina.RetryingCaller(
             attempts=READ_ATTEMPTS, timeout=READ_RETRY_S, wait_initial=0.2, wait_max=2.0, wait_jitter=0.2
         )
-        return caller.on(is_transient)(self.once, action, params, answer)
+        return caller.on(is_transient)(self._paced, action, params, answer)
+
+    def _paced(self, action: str, params: Mapping[str, object], answer: type[T]) -> T:
+        self._pace(action)
+        return self.once(action, params, answer)
 
     def upload(self, action: str, headers: Mapping[str, str], body: bytes) -> None:
         """Send bytes instead of JSON, once."""

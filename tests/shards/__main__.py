@@ -1,0 +1,53 @@
+"""``make shards``: 30 restores of a group of three databases, and 10 of the same without the group (build/shards.json)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from quiesce_lab.machine import default_state_dir
+from tests.shards.estate import SHARDS, Estate, estate
+
+
+def main() -> int:
+    """Measure and write the results; 0 when the group was exact every time and the rest was not."""
+    parser = argparse.ArgumentParser(prog="tests.shards", description=__doc__)
+    parser.add_argument("--restores", type=int, default=30)
+    parser.add_argument("--alone", type=int, default=10)
+    parser.add_argument("--output", type=Path, default=Path("build/shards.json"))
+    given = parser.parse_args()
+    with estate(default_state_dir().with_name("quiesce-shards")) as here:
+        results = {"together": _restore(here, "together", given.restores), "alone": _restore(here, "alone", given.alone)}
+        results["transfers"] = {"done": here.bank.done}
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(json.dumps(results, indent=2) + "\n")
+    shown = {name: {key: value for key, value in one.items() if key != "sums"} for name, one in results.items()}
+    sys.stdout.write(json.dumps(shown) + "\n")
+    together, alone = results["together"], results["alone"]
+    return 0 if together["exact"] == together["application"] == given.restores and alone["exact"] < given.alone else 1
+
+
+def _restore(here: Estate, policy: str, times: int) -> dict[str, Any]:
+    levels, sums, skews_ms = [], [], []
+    for _ in range(times):
+        report = here.fire(policy)
+        certificates = [target["certificate"] for target in report["targets"]]
+        parts = [certificate["together"] for certificate in certificates if certificate["together"]]
+        levels.append(parts[0]["level"] if parts else min(certificate["level"] for certificate in certificates))
+        skews_ms += [round(part["skew_s"] * 1000, 1) for part in parts[:1]]
+        sums.append(here.restore(report))
+    return {
+        "restores": times,
+        "application": levels.count("application"),
+        "exact": sum(one.is_exact(len(SHARDS)) for one in sums),
+        "median_skew_ms": statistics.median(skews_ms) if skews_ms else None,
+        "sums": [[one.total, one.credits_without_debit] for one in sums],
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
