@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import random
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from typing import Any
 
 import trustme
@@ -27,8 +29,8 @@ HOLD_LIMIT_S, ACQUIRE_LIMIT_S = 8.0, 1.0
 PORT = 9543
 """Not the usual one: these daemons listen on every address, and those of another lab on theirs."""
 START_LIMIT_S = 20.0
-RETRY_AFTER_S = 10.0
-"""SCF's minute, made short; longer than a hold, so that what a killed worker held is over by then."""
+RETRY_AFTER_S = 35.0
+"""SCF's minute, made short; longer than a hold and a preparation, so that what a killed worker had is over by then."""
 TAG = ("fleet", "bench")
 POLICY = f"""
 [policies.nightly]
@@ -95,6 +97,9 @@ def fleet(state_dir: Path, count: int, *, share_twice: float, share_killed: floa
         _wait_until_listening(machine.state_dir / "fleet" / "daemons.log")
         variables = {"QUIESCE_HOOK_PORT": str(PORT), "QUIESCE_HOOK_TIMEOUT_S": "2", "QUIESCE_API_TIMEOUT_S": "5"}
         function = deployment.deploy(machine, site, shared, POLICY, variables)
+        compileall.compile_dir(
+            function.code_dir, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
+        )  # as packaged
         draw = random.Random(seed)
         twice, killed = _drawn(draw, share_twice, share_killed)
         queue = Queue(function, retry_after_s=RETRY_AFTER_S, comes_twice=twice, kill_after_s=killed)

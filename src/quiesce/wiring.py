@@ -14,7 +14,7 @@ from quiesce.adapters.hook_client import HookClient
 from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.rate_limit import CREATES_PER_WINDOW, Paces, RateLimit
 from quiesce.adapters.tencent import Cloud
-from quiesce.adapters.warm import Connections, Sightings
+from quiesce.adapters.warm import Shared
 from quiesce.certificate import recorded_level
 from quiesce.course import Target
 from quiesce.model import TargetPlan
@@ -45,8 +45,7 @@ class Wiring:
         self.log = log
         self.cloud = Cloud(settings.cloud, Paces(time, calls_per_window).wait)
         self._rate_limit = RateLimit(time, calls_per_window)
-        self._connections = Connections(time)
-        self._sightings = Sightings(time)
+        self._shared = Shared(self.cloud, time)
 
     @contextmanager
     def targets(self, plans: Sequence[TargetPlan]) -> Iterator[list[Target]]:
@@ -65,7 +64,7 @@ class Wiring:
 
     def snapshots(self) -> CbsSnapshots:
         """Open the region's snapshots, with what the run shares."""
-        return CbsSnapshots(self.cloud, self._rate_limit, self._connections, self._sightings)
+        return CbsSnapshots(self.cloud, self._rate_limit, self._shared)
 
     def _world(self, agent: HookClient, snapshots: CbsSnapshots) -> World:
         return World(

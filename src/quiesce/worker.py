@@ -22,7 +22,7 @@ from quiesce.adapters.logs import JsonLog
 from quiesce.budget import needed_s
 from quiesce.course import Course
 from quiesce.errors import UnfinishedError
-from quiesce.examine import look_up
+from quiesce.examine import examine, look_up
 from quiesce.fleet import Batch
 from quiesce.plan import plan_assigned
 from quiesce.policies import Policy
@@ -34,7 +34,9 @@ from quiesce.settings import Settings
 from quiesce.wiring import Opened, Wiring
 
 CHECKS_AT_ONCE = 6
-HOLDS_PER_SHARE = 3
+HOLDS_PER_SHARE = 4
+GATHER_S = 0.25
+"""How long a look-up waits for others that it could be made with."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,13 @@ class Worker:
         self._recorder = Recorder(self._wiring, ids)
         self._holds_at_once = HOLDS_PER_SHARE * batch.share
         self._room = threading.Semaphore(DISKS_PER_FILTER + self._holds_at_once)
-        """One for each target that is looked up, and not yet done."""
+        """One for each target that is being checked, or later, and not yet done."""
         self._checked: queue.SimpleQueue[_Checked] = queue.SimpleQueue()
         self._under_way: list[Future[None]] = []
         self._reports: list[TargetReport] = []
         self._stop = threading.Event()
         self._alone = False
-        """Whether we have held a target. Two deliveries at once meet at the first that lives: one of them holds it, and the
-        other ends. Until then there is one target at a time, or each would get some, and both would end."""
+        """Whether we have held a target, so that no other delivery is about to."""
         self._last_start_s = 0.0
 
     def execute(self, *, ends_s: float) -> Report:
@@ -74,24 +75,36 @@ class Worker:
         opened = self._open()
         self._last_start_s = ends_s - needed_s(self._policy, self._settings)
         self._recorder.note("batch", "begun", targets=len(opened))
+        self._many_at_once(self._until_alone(opened))
+        return self._report(len(opened))
+
+    def _until_alone(self, opened: Sequence[Opened]) -> Sequence[Opened]:
+        """Take one target at a time until one was held, and return those that are left.
+
+        Two deliveries that begin at the same time meet at the first target that lives: one of them holds it, and the other
+        ends. If both took several at once, each would get some, and both would end.
+        """
+        for place, one in enumerate(opened):
+            self._room.acquire()
+            course = Course.begin(one.target)
+            examine([course])
+            self._carry_out(_Checked(one, course))
+            if self._alone or self._is_over():
+                return opened[place + 1 :]
+        return ()
+
+    def _many_at_once(self, opened: Sequence[Opened]) -> None:
         with (
             ThreadPoolExecutor(max_workers=CHECKS_AT_ONCE) as checks,
             ThreadPoolExecutor(max_workers=self._holds_at_once) as holds,
         ):
-            self._under_way += [checks.submit(self._check, one) for one in opened]
+            feeding = threading.Thread(target=self._feed, args=(checks, opened), name="feeding", daemon=True)
+            feeding.start()
             for some in self._as_they_are_checked(len(opened)):
-                if self._is_over():
-                    checks.shutdown(wait=False, cancel_futures=True)
-                    break
-                look_up([one.course for one in some])
-                for one in some:
-                    begun = holds.submit(self._carry_out, one)
-                    self._under_way.append(begun)
-                    if not self._alone:
-                        begun.result()
-        for each in opened:
-            each.close()
-        return self._report(len(opened))
+                if not self._is_over():
+                    look_up([one.course for one in some])
+                self._under_way += [holds.submit(self._carry_out, one) for one in some]
+            feeding.join()
 
     def _open(self) -> Sequence[Opened]:
         now, batch = datetime.now(timezone.utc), self._batch
@@ -99,21 +112,33 @@ class Worker:
         plans = [plan_assigned(request, self._policy, t.instance_id, t.address, t.disks, now) for t in batch.targets]
         return [self._wiring.open(plan) for plan in plans]
 
+    def _feed(self, checks: ThreadPoolExecutor, opened: Sequence[Opened]) -> None:
+        """Have some more checked whenever there is room: a check's connection is used again, and is not kept for ever."""
+        for start in range(0, len(opened), DISKS_PER_FILTER):
+            some = opened[start : start + DISKS_PER_FILTER]
+            for _ in some:
+                self._room.acquire()
+            for one in some:
+                self._under_way.append(checks.submit(self._check, one))
+
     def _check(self, opened: Opened) -> None:
         course = Course.begin(opened.target)
         try:
-            session.check(course)
+            if not self._is_over():
+                session.check(course)
         finally:
             self._checked.put(_Checked(opened, course))
 
     def _as_they_are_checked(self, count: int) -> Iterator[Sequence[_Checked]]:
-        """Give what has been checked, as much as one look-up covers, and only when there is room for it."""
+        """Give what has been checked, as much as one look-up covers, and what came within a moment of the first."""
         while count:
             some = [self._checked.get()]
-            while len(some) < min(count, DISKS_PER_FILTER) and _disks(some) < DISKS_PER_FILTER and not self._checked.empty():
-                some.append(self._checked.get())
-            for _ in some:
-                self._room.acquire()
+            ends_s = time.monotonic() + GATHER_S
+            while len(some) < count and _disks(some) < DISKS_PER_FILTER:
+                try:
+                    some.append(self._checked.get(timeout=max(0.0, ends_s - time.monotonic())))
+                except queue.Empty:
+                    break
             count -= len(some)
             yield some
 

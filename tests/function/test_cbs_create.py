@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quiesce.adapters.cbs import CbsSnapshots
 from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tencent import Cloud
-from quiesce.adapters.warm import CONNECTION_FRESH_S, SIGHT_FRESH_S, Connections, Sightings
+from quiesce.adapters.warm import CONNECTION_FRESH_S, SIGHT_FRESH_S, Shared
 from quiesce.errors import CloudError
 from quiesce.model import Intent
 from tests.function.cbs_cloud import A, B, SteppedClock, answer, cooperative, snapshots
@@ -40,8 +40,8 @@ def test_the_next_target_uses_the_connections_of_the_last_and_what_a_look_at_its
 ) -> None:
     with authority.serve(cooperative) as server:
         clock, cloud = SteppedClock(), Cloud(cloud_settings(server.port, authority.pem))
-        connections, sightings = Connections(clock), Sightings(clock)
-        first, second = (CbsSnapshots(cloud, RateLimit(clock), connections, sightings) for _ in range(2))
+        shared = Shared(cloud, clock)
+        first, second = (CbsSnapshots(cloud, RateLimit(clock), shared) for _ in range(2))
         first.find([A, B])
         first.connect([A])
         first.create(A, timeout_s=1.0)

@@ -41,11 +41,11 @@ def event(tmp_path: Path, **fields: object) -> dict[str, Any]:
 def test_an_event_is_delivered_once_and_not_waited_for(function: Function, tmp_path: Path) -> None:
     queue = Queue(function)
     queue.enqueue(event(tmp_path, waits=str(tmp_path / "go")), "r-1")
-    assert queue.deliveries == ()
+    assert not queue.deliveries
     (tmp_path / "go").touch()
     assert queue.wait(10)
-    only = queue.deliveries[0]
     assert len(queue.deliveries) == 1
+    only = queue.deliveries[0]
     assert (only.attempt, only.copy, only.invoked.status, only.invoked.value) == (0, 0, OK, 42)
 
 

@@ -10,7 +10,7 @@ from quiesce.adapters.cbs_groups import Groups
 from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tags import SnapshotTags
 from quiesce.adapters.tencent import PAGE, Answer, Api, Cloud, Nothing, Page, pages
-from quiesce.adapters.warm import Connections, Sightings
+from quiesce.adapters.warm import Shared
 from quiesce.errors import CloudError
 from quiesce.model import Intent, Snapshot
 from quiesce.naming import pending
@@ -66,15 +66,15 @@ class CbsSnapshots:
         self,
         cloud: Cloud,
         rate_limit: RateLimit,
-        connections: Connections | None = None,
-        sightings: Sightings | None = None,
+        shared: Shared | None = None,
     ) -> None:
-        """``connections`` and ``sightings`` are shared by the targets of a run."""
+        """``shared`` is what the targets of a run have in common."""
         self._cloud = cloud
         self._rate_limit = rate_limit
-        self._connections = connections or Connections(time)
-        self._sightings = sightings or Sightings(time)
-        self._reader = _api(cloud)
+        self._shared = shared or Shared(cloud, time)
+        self._connections = self._shared.connections
+        self._sightings = self._shared.sightings
+        self._reader = self._shared.cbs
         self._groups = Groups(self._reader)
         self._writers: dict[str, Api] = {}
         self._permitted: set[str] = set()
@@ -161,7 +161,7 @@ class CbsSnapshots:
         for snapshot_id in names if expires_at else ():
             expiry = {"SnapshotId": snapshot_id, "IsPermanent": False, "Deadline": expires_at}
             self._reader.read("ModifySnapshotAttribute", expiry, Nothing)
-        SnapshotTags(self._cloud).put(list(names), tags)
+        SnapshotTags(self._cloud.region, self._shared.tag).put(list(names), tags)
         for snapshot_id, name in names.items():
             params = {"SnapshotId": snapshot_id, "SnapshotName": name}
             self._reader.read("ModifySnapshotAttribute", params, Nothing)

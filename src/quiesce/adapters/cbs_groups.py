@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from quiesce.adapters.tencent import Answer, Api, Page, pages
+from quiesce.adapters.tencent import Answer, Api, Page, Reads, pages
 from quiesce.errors import CloudError, UnavailableError
 from quiesce.model import Intent
 
@@ -37,7 +37,7 @@ class _Groups(Page, frozen=True):
 class Groups:
     """The groups of one region, for one target. Once the account is known to have none, none is asked for again."""
 
-    def __init__(self, reader: Api) -> None:
+    def __init__(self, reader: Reads) -> None:
         self._reader = reader
         self._unavailable: UnavailableError | None = None
 

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from quiesce.adapters.tencent import Cloud, Nothing
+from quiesce.adapters.tencent import Nothing, Reads
 
 TAGS_PER_CALL = 10
 """SDK, tag, ModifyResourceTags."""
 
 
 class SnapshotTags:
-    """Tags of the snapshots of one region. Not for two threads at a time."""
+    """Tags of the snapshots of one region."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+    def __init__(self, region: str, tag: Reads) -> None:
+        self._region = region
+        self._tag = tag
 
     def put(self, snapshot_ids: Sequence[str], tags: Mapping[str, str]) -> None:
         """Add tags, or change their values; repeating is harmless. Raises CloudError at the first that fails."""
-        api = self._cloud.api("tag", "2018-08-13")
         for snapshot_id in snapshot_ids:
             # The account may stay empty (terraform-provider-tencentcloud tags snapshots by this form).
-            resource = f"qcs::cvm:{self._cloud.region}:uin/:snapshot/{snapshot_id}"
+            resource = f"qcs::cvm:{self._region}:uin/:snapshot/{snapshot_id}"
             for some in _chunks(tags):
-                api.read("ModifyResourceTags", {"Resource": resource, "ReplaceTags": some}, Nothing)
+                self._tag.read("ModifyResourceTags", {"Resource": resource, "ReplaceTags": some}, Nothing)
 
 
 def _chunks(tags: Mapping[str, str]) -> Iterator[list[dict[str, str]]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import requests
@@ -167,7 +167,14 @@ class Api:
         return CloudError(f"{action}: {code}: {text[:MAX_MESSAGE]}{request}", code=code, ambiguous=is_ambiguous(code))
 
 
-def pages(api: Api, action: str, params: Mapping[str, object], kind: type[P]) -> Iterator[P]:
+class Reads(Protocol):
+    """What pages are read by."""
+
+    def read(self, action: str, params: Mapping[str, object], answer: type[T]) -> T:
+        """See Api.read."""
+
+
+def pages(api: Reads, action: str, params: Mapping[str, object], kind: type[P]) -> Iterator[P]:
     """Read a list page by page, lazily, with retries."""
     offset, total = 0, 1
     while offset < total:

@@ -6,14 +6,35 @@ Both save calls of APIs that the whole account shares, 20 a second (API referenc
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import TypeVar
 
-from quiesce.adapters.tencent import Api
+from quiesce.adapters.tencent import Api, Cloud
 from quiesce.ports import Clock
+
+T = TypeVar("T")
 
 CONNECTION_FRESH_S = 8.0
 """How long after its last use a connection is believed to be open. How long the cloud keeps one idle is not documented."""
 SIGHT_FRESH_S = 20.0
 """How long it is believed that nobody snapshots a disk, after a look at its snapshots."""
+
+
+class Pool:
+    """Clients of one service, taken for a call each. Safe from several threads."""
+
+    def __init__(self, cloud: Cloud, service: str, version: str, clock: Clock) -> None:
+        self._cloud = cloud
+        self._service = service
+        self._version = version
+        self._idle = Connections(clock)
+
+    def read(self, action: str, params: Mapping[str, object], answer: type[T]) -> T:
+        """See Reads."""
+        api = self._idle.take() or self._cloud.api(self._service, self._version)
+        found = api.read(action, params, answer)
+        self._idle.give(api)
+        return found
 
 
 class Connections:
@@ -60,3 +81,14 @@ class Sightings:
             seen_s, underway = self._seen.get(disk_id, (0.0, ""))
             lately = disk_id in self._seen and self._clock.monotonic() - seen_s < SIGHT_FRESH_S
             return underway if lately else None
+
+
+class Shared:
+    """Everything that the targets of a run share in one region."""
+
+    def __init__(self, cloud: Cloud, clock: Clock) -> None:
+        self.connections = Connections(clock)
+        """For creating: one for each call, opened beforehand."""
+        self.sightings = Sightings(clock)
+        self.cbs = Pool(cloud, "cbs", "2017-03-12", clock)
+        self.tag = Pool(cloud, "tag", "2018-08-13", clock)
