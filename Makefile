@@ -10,7 +10,7 @@ CODE = src hooks lab tests bench scripts
 # uv trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test check mutate bench guardian faults torture restores package requirements clean lab-packages
+.PHONY: help demo test check mutate bench guardian faults torture restores fleet shards package requirements clean lab-packages
 
 help:
 	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
@@ -23,6 +23,8 @@ help:
 	@echo "make faults        every fault at every step, about 15 minutes (build/faults.json)"
 	@echo "make torture       200 snapshots with random faults, restored and compared (build/torture.json)"
 	@echo "make restores      50 snapshots of every engine, restored, compared and checked (build/restores.json)"
+	@echo "make fleet         one run of 10, 100 and 1,000 simulated instances, through workers (build/fleet.json)"
+	@echo "make shards        restores of three databases with money moving between them (build/shards.json)"
 	@echo "make package       build/quiesce-function.zip for SCF, build/quiesced.pyz for the instances"
 	@echo "make requirements  pin requirements/*.txt anew"
 	@echo "make clean         remove build/ and caches"
@@ -64,6 +66,14 @@ faults: $(READY) lab-packages
 restores: $(READY) lab-packages
 	@mkdir -p build
 	@scripts/as-root $(PY) -m tests.restores
+
+fleet: $(READY)
+	@mkdir -p build
+	@$(PY) -m bench.fleet
+
+shards: $(READY) lab-packages
+	@mkdir -p build
+	@scripts/as-root $(PY) -m tests.shards
 
 torture: $(READY) lab-packages
 	@mkdir -p build

@@ -63,7 +63,10 @@ def _figures(here: Fleet, report: Any, began_s: float) -> dict[str, Any]:
     made = Counter(snapshot.disk_id for snapshot in here.site.cloud.world.estate().snapshots.values())
     refused = [call for call in calls if (call.error_code or "").startswith("RequestLimitExceeded")]
     wanted = sum(1 for one in here.instances if one.kind in (Kind.WELL, Kind.SLOW))
-    wall_s = max((d.began_s + d.invoked.duration_s - began_s for d in unharmed), default=time.monotonic() - began_s)
+    done_s: dict[int, float] = {}
+    for one in unharmed:  # a second delivery that comes behind the first finds everything there, and takes its time
+        done_s.setdefault(one.event["number"], one.began_s + one.invoked.duration_s - began_s)
+    wall_s = max(done_s.values(), default=time.monotonic() - began_s)
     bound_s = len(here.instances) / CALLS_PER_S
     duplicates = sum(count - 1 for count in made.values())
     unaccounted = [name for name, account in accounts.items() if account == "unaccounted"]

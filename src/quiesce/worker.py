@@ -12,11 +12,11 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from quiesce import session
+from quiesce import facts, session
 from quiesce.adapters.cbs import DISKS_PER_FILTER
 from quiesce.adapters.logs import JsonLog
 from quiesce.budget import needed_s
@@ -35,6 +35,8 @@ from quiesce.wiring import Opened, Wiring
 
 CHECKS_AT_ONCE = 6
 HOLDS_PER_SHARE = 4
+SURE_S, LOOK_EVERY_S = 1.0, 0.02
+"""How long after a preparation was asked for it is certain that it was not refused, and how often that is looked at."""
 GATHER_S = 0.25
 """How long a look-up waits for others that it could be made with."""
 
@@ -62,8 +64,6 @@ class Worker:
         self._under_way: list[Future[None]] = []
         self._reports: list[TargetReport] = []
         self._stop = threading.Event()
-        self._alone = False
-        """Whether we have held a target, so that no other delivery is about to."""
         self._last_start_s = 0.0
 
     def execute(self, *, ends_s: float) -> Report:
@@ -75,36 +75,37 @@ class Worker:
         opened = self._open()
         self._last_start_s = ends_s - needed_s(self._policy, self._settings)
         self._recorder.note("batch", "begun", targets=len(opened))
-        self._many_at_once(self._until_alone(opened))
+        with (
+            ThreadPoolExecutor(max_workers=CHECKS_AT_ONCE) as checks,
+            ThreadPoolExecutor(max_workers=self._holds_at_once) as holds,
+        ):
+            left = self._until_alone(opened, holds)
+            feeding = threading.Thread(target=self._feed, args=(checks, left), name="feeding", daemon=True)
+            feeding.start()
+            for some in self._as_they_are_checked(len(left)):
+                if not self._is_over():
+                    look_up([one.course for one in some])
+                self._under_way += [holds.submit(self._carry_out, one) for one in some]
+            feeding.join()
         return self._report(len(opened))
 
-    def _until_alone(self, opened: Sequence[Opened]) -> Sequence[Opened]:
-        """Take one target at a time until one was held, and return those that are left.
+    def _until_alone(self, opened: Sequence[Opened], holds: ThreadPoolExecutor) -> Sequence[Opened]:
+        """Take one target at a time until one is ours, and return those that are left.
 
-        Two deliveries that begin at the same time meet at the first target that lives: one of them holds it, and the other
+        Two deliveries that begin at the same time meet at the first target that lives: one of them has it, and the other
         ends. If both took several at once, each would get some, and both would end.
         """
         for place, one in enumerate(opened):
             self._room.acquire()
             course = Course.begin(one.target)
             examine([course])
-            self._carry_out(_Checked(one, course))
-            if self._alone or self._is_over():
+            begun = holds.submit(self._carry_out, _Checked(one, course))
+            self._under_way.append(begun)
+            while not begun.done() and not _is_ours(course):
+                wait([begun], timeout=LOOK_EVERY_S)
+            if _is_ours(course) or self._is_over():
                 return opened[place + 1 :]
         return ()
-
-    def _many_at_once(self, opened: Sequence[Opened]) -> None:
-        with (
-            ThreadPoolExecutor(max_workers=CHECKS_AT_ONCE) as checks,
-            ThreadPoolExecutor(max_workers=self._holds_at_once) as holds,
-        ):
-            feeding = threading.Thread(target=self._feed, args=(checks, opened), name="feeding", daemon=True)
-            feeding.start()
-            for some in self._as_they_are_checked(len(opened)):
-                if not self._is_over():
-                    look_up([one.course for one in some])
-                self._under_way += [holds.submit(self._carry_out, one) for one in some]
-            feeding.join()
 
     def _open(self) -> Sequence[Opened]:
         now, batch = datetime.now(timezone.utc), self._batch
@@ -150,8 +151,6 @@ class Worker:
             self._reports.append(report)
             if report.status is Status.IN_PROGRESS:
                 self._stop.set()
-            elif report.certificate and report.certificate.held_s:
-                self._alone = True
         finally:
             checked.opened.close()
             self._room.release()
@@ -172,6 +171,15 @@ class Worker:
             raise UnfinishedError(f"batch {self._batch.number} of run {self._batch.run_id} is not finished: {why}")
         self._recorder.note("batch", report.status.value, targets=targets)
         return report
+
+
+def _is_ours(course: Course) -> bool:
+    """Whether the hook has let us in: it refuses at once while another delivery is at work, and works on otherwise."""
+    asked_s = [entry.at_s for entry in course.journal.entries if isinstance(entry.fact, facts.QuiesceAsked)]
+    answered = [entry.fact for entry in course.journal.entries if isinstance(entry.fact, facts.PrepareAnswered)]
+    if answered:
+        return answered[0].answer.state == "prepared"
+    return bool(asked_s) and time.monotonic() - asked_s[0] > SURE_S
 
 
 def _disks(some: Sequence[_Checked]) -> int:
