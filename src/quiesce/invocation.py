@@ -13,10 +13,12 @@ import msgspec
 from quiesce import __version__, fleet, policies, request
 from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.scf import FunctionName
+from quiesce.collect import collect
 from quiesce.errors import CloudError, PolicyError, QuiesceError, RequestError, SettingsError
 from quiesce.report import HTTP_STATUS, Report, body_of
 from quiesce.run import Run
 from quiesce.settings import Settings
+from quiesce.wiring import Wiring
 from quiesce.worker import Worker
 
 
@@ -48,8 +50,10 @@ def _run(event: object, context: Mapping[str, object], env: Mapping[str, str], s
     if fleet.is_batch(event):
         batch = fleet.read(event, settings.certificate_key)
         return Worker(batch, policies.named(known, batch.policy), settings, log).execute(ends_s=ends_s)
-    asked = request.parse(event, context, settings, datetime.now(timezone.utc))
+    asked = request.parse(event, context, settings, datetime.now(timezone.utc), known)
     policy = policies.named(known, asked.policy)
+    if isinstance(asked, request.Question):
+        return collect(asked, policy, Wiring(settings, log))
     return Run(asked, policy, settings, log, FunctionName.of(context)).execute(ends_s=ends_s)
 
 

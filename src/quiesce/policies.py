@@ -58,11 +58,30 @@ class Targets(Table, frozen=True):
     disks: Literal["data", "all"] | tuple[DiskId, ...] = "data"
 
 
+class EventFilter(Table, frozen=True):
+    """Events of EventBridge that start a policy: of this source, of one of these types, about these subjects or any."""
+
+    source: Annotated[str, Meta(min_length=1, max_length=256)]
+    types: Annotated[tuple[str, ...], Meta(min_length=1, max_length=20)]
+    subjects: tuple[str, ...] = ()
+
+
+class Retention(Table, frozen=True):
+    """What ``prune`` keeps of a policy's snapshots, beside what must stay anyway (retention.Rules)."""
+
+    last: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    hourly: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    daily: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    weekly: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    monthly: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    yearly: Annotated[int, Meta(ge=0, le=10_000)] = 0
+
+
 class Policy(Table, frozen=True):
     """One ``[policies.<name>]`` table. Limits in seconds; ``expire_after_days`` None keeps the snapshots.
 
     ``consistency_group`` holds all instances at the same time, in their order; ``snapshot_group`` makes each instance's
-    snapshots by one call.
+    snapshots by one call. ``objective_hours``: how old the newest point of the level asked for may be.
     """
 
     targets: Targets
@@ -77,6 +96,9 @@ class Policy(Table, frozen=True):
     expire_after_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
     name_prefix: Prefix | None = None
     tags: dict[str, str] = {}
+    events: tuple[EventFilter, ...] = ()
+    retention: Retention | None = None
+    objective_hours: Annotated[float, Meta(gt=0, le=8784)] | None = None
 
     @property
     def asked(self) -> Level:

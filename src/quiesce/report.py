@@ -54,6 +54,9 @@ class TargetReport:
     label_trouble: str = ""
     partial: Mapping[str, str] = field(default_factory=dict)
     """What became of each snapshot of a set that could not be made whole, by its id or its group's."""
+    level: Level = Level.NONE
+    snapshots: Mapping[str, str] = field(default_factory=dict)
+    """What was found of a run that others made; with a certificate, it says both."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def tags_of(outcome: Outcome, certificate: Certificate, key: SigningKey) -> Mapp
     return {
         **plan.tags,
         "quiesce:run": plan.run_id,
+        "quiesce:instance": plan.instance_id,
         "quiesce:policy": plan.policy,
         TAG_LEVEL: verdict.level.word,
         TAG_SEAL: seal(plan, verdict.level, verdict.snapshots, key),
@@ -132,15 +136,23 @@ def body_of(report: Report) -> dict[str, object]:
         "run_id": report.run_id,
         "policy": report.policy,
         "status": report.status.value,
+        "path": f"/runs/{report.run_id}?policy={report.policy}",
         "targets": [_target_body(target) for target in report.targets],
     }
+
+
+def rollback_of(target: TargetReport) -> list[dict[str, str]]:
+    """Parameters of the ApplySnapshot calls that roll each disk back, which needs the instance stopped (API reference)."""
+    snapshots = target.certificate.snapshots if target.certificate else target.snapshots
+    return [{"DiskId": disk_id, "SnapshotId": snapshot_id} for disk_id, snapshot_id in snapshots.items()]
 
 
 def _target_body(target: TargetReport) -> dict[str, object]:
     return {
         "instance_id": target.instance_id,
         "status": target.status.value,
-        "level": target.certificate.level if target.certificate else Level.NONE.word,
+        "level": target.certificate.level if target.certificate else target.level.word,
+        "rollback": rollback_of(target),
         "refusal": target.refusal,
         "label_trouble": target.label_trouble,
         "partial": target.partial,

@@ -1,7 +1,7 @@
 """From an event of SCF to a Request: who asks, for which policy, and by which key a second delivery is known.
 
-Accepted: the timer trigger, and HTTP (``POST .../runs``) through a function URL or the older API Gateway. Shapes: SCF
-documentation, triggers and function URL. A signed HTTP request carries
+Accepted: the timer trigger, events of EventBridge, and HTTP (``POST .../runs``, ``GET .../runs/<run id>``) through a
+function URL or the older API Gateway. Shapes: SCF documentation, triggers and function URL. A signed HTTP request carries
 
     X-Quiesce-Timestamp   seconds since 1970 in UTC, at most 300 s from our clock
     X-Quiesce-Signature   lower-case hex of HMAC-SHA256(secret, timestamp \\n idempotency key or nothing \\n body)
@@ -16,17 +16,23 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 import msgspec
 
+from quiesce import bus_events, naming
 from quiesce.errors import RequestError
+from quiesce.policies import Policy
 from quiesce.settings import HttpAuth, Settings
 
 CLOCK_TOLERANCE_S = 300
 MAX_BODY_BYTES = 65_536
-_ACCEPTED = "accepted are the timer trigger, and POST to a path ending in /runs through the function URL"
+_ACCEPTED = (
+    "accepted are the timer trigger, EventBridge events that a policy names, and through the function URL POST to a path "
+    "ending in /runs and GET of /runs/<run id>?policy=<policy>"
+)
+_ONE_RUN = re.compile(rf".*/runs/({naming.RUN_ID.pattern})", re.ASCII)
 _TIMER_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -35,6 +41,7 @@ class Trigger(enum.Enum):
 
     TIMER = "timer"
     HTTP = "http"
+    EVENT = "event"
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,31 @@ class _HttpCall:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: Mapping[str, str]
     through_gateway: bool
 
 
-def parse(event: object, context: Mapping[str, object], settings: Settings, now: datetime) -> Request:
+@dataclass(frozen=True)
+class Question:
+    """What a run got: GET .../runs/<run id>?policy=<policy>."""
+
+    policy: str
+    run_id: str
+
+
+def parse(
+    event: object,
+    context: Mapping[str, object],
+    settings: Settings,
+    now: datetime,
+    policies: Mapping[str, Policy] | None = None,
+) -> Request | Question:
     """Read the event; raises RequestError that says what was wrong and what is accepted."""
     request_id = str(context.get("request_id") or "")
+    delivered = bus_events.unwrap(event)
+    if delivered is not None:
+        policy, key = bus_events.policy_for(delivered, policies or {})
+        return Request(policy, run_id(policy, key), Trigger.EVENT, request_id)
     if isinstance(event, dict) and event.get("Type") == "Timer":
         return _from_timer(event, request_id)
     if isinstance(event, dict) and "httpMethod" in event:
@@ -90,10 +116,10 @@ def sign(secret: bytes, timestamp: str, idempotency_key: str, body: bytes) -> st
 def _kind(event: object) -> str:
     if not isinstance(event, dict):
         return "an event that is not an object"
-    if "specversion" in event or "EventList" in event:
-        return "an EventBridge event"
     if "clslogs" in event:
         return "a CLS event"
+    if "EventType" in event:
+        return f"a media processing event ({event['EventType']})"
     records = event.get("Records")
     if isinstance(records, list) and records and isinstance(records[0], dict):
         source = next((name for name in ("cos", "Ckafka", "CMQ") if name in records[0]), "queue")
@@ -121,7 +147,9 @@ def _text(event: Mapping[str, object], key: str) -> str:
     return value
 
 
-def _from_http(call: _HttpCall, request_id: str, settings: Settings, now: datetime) -> Request:
+def _from_http(call: _HttpCall, request_id: str, settings: Settings, now: datetime) -> Request | Question:
+    if call.method == "GET" and _ONE_RUN.fullmatch(call.path):
+        return _question(call, settings, now)
     if not call.path.endswith("/runs"):
         raise RequestError(f"there is nothing at {call.path[:200]!r}; {_ACCEPTED}", status=404)
     if call.method != "POST":
@@ -139,6 +167,18 @@ def _from_http(call: _HttpCall, request_id: str, settings: Settings, now: dateti
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestError(f'the body must be {{"policy": "<name>"}}: {error}') from error
     return Request(policy, run_id(policy, idempotency_key or default_key), Trigger.HTTP, request_id)
+
+
+def _question(call: _HttpCall, settings: Settings, now: datetime) -> Question:
+    """Read a GET. Its signature is over what it asks for, ``/runs/<run id>?policy=<policy>``, in the place of a body."""
+    found = _ONE_RUN.fullmatch(call.path)
+    policy = call.query.get("policy", "")
+    if not found or not policy:
+        raise RequestError(f"a run is asked for with its policy: {_ACCEPTED}")
+    if settings.http_auth is HttpAuth.HMAC or call.through_gateway:
+        asked = f"/runs/{found[1]}?policy={policy}".encode(errors="replace")
+        _verify(replace(call, body=asked), "", settings.http_secret, now)
+    return Question(policy, found[1])
 
 
 def _verify(call: _HttpCall, idempotency_key: str, secret: bytes | None, now: datetime) -> str:
@@ -162,6 +202,7 @@ def _http_call(event: Mapping[str, object]) -> _HttpCall:
         path=_text(event, "path"),
         headers=_headers(event.get("headers")),
         body=_body(event),
+        query=_query(event),
         through_gateway="requestContext" in event,
     )
 
@@ -172,6 +213,11 @@ def _headers(headers: object) -> Mapping[str, str]:
     for name, value in (headers if isinstance(headers, dict) else {}).items():
         found.setdefault(str(name).lower(), []).extend(map(str, value if isinstance(value, list) else [value]))
     return {name: ", ".join(dict.fromkeys(values)) for name, values in found.items()}
+
+
+def _query(event: Mapping[str, object]) -> Mapping[str, str]:
+    query = event.get("queryString") or event.get("queryStringParameters")
+    return {str(name): str(value) for name, value in query.items()} if isinstance(query, dict) else {}
 
 
 def _body(event: Mapping[str, object]) -> bytes:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quiesce import policies
 from quiesce.certificate import SigningKey
 from quiesce.errors import RequestError
 from quiesce.naming import RUN_ID
-from quiesce.request import Request, Trigger, parse, run_id, sign
+from quiesce.request import Question, Request, Trigger, parse, run_id, sign
 from quiesce.settings import HttpAuth, Settings
 from tests.function.settings_for import cloud_settings, hook_settings
 
@@ -43,6 +44,26 @@ def settings(auth: HttpAuth = HttpAuth.HMAC, secret: bytes | None = SECRET) -> S
     )
 
 
+POLICIES = policies.parse(
+    """
+    [policies.nightly.targets]
+    instances = ["ins-00lycyy6"]
+    [[policies.nightly.events]]
+    source = "cvm.cloud.tencent"
+    types = ["cvm:ErrorEvent:ping_unreachable"]
+    [policies.deploy.targets]
+    instances = ["ins-00lycyy6"]
+    [[policies.deploy.events]]
+    source = "deploy.example"
+    types = ["release:planned"]
+    subjects = ["shop"]
+    [[policies.deploy.events]]
+    source = "cvm.cloud.tencent"
+    types = ["cvm:CloudEvent:ApiCall"]
+    """
+)
+
+
 def signed(
     shape: str = "function-url", *, key: str = "", at: str = TIMESTAMP, secret: bytes = SECRET, **changes: object
 ) -> dict[str, Any]:
@@ -55,7 +76,9 @@ def signed(
 
 
 def read(call: object, config: Settings | None = None, context: dict[str, object] = CONTEXT) -> Request:
-    return parse(call, context, config or settings(), NOW)
+    request = parse(call, context, config or settings(), NOW, POLICIES)
+    assert isinstance(request, Request)
+    return request
 
 
 def refusal(call: object, config: Settings | None = None) -> RequestError:
@@ -191,8 +214,11 @@ def test_a_clock_may_be_300_s_off(seconds: int) -> None:
         pytest.param(event("timer-without-message"), 400, "CustomArgument", id="timer without a message"),
         pytest.param(event("timer", Time="yesterday"), 400, "2026-11-23T02:00:00Z", id="timer without a time"),
         pytest.param(event("timer", Message=None), 400, "Message", id="timer with a null message"),
-        pytest.param(event("eventbridge"), 400, "an EventBridge event", id="EventBridge"),
-        pytest.param(event("eventbridge-batch"), 400, "an EventBridge event", id="EventBridge batch"),
+        pytest.param(event("eventbridge", type="cvm:ErrorEvent:guest_reboot"), 400, "guest_reboot", id="no policy's event"),
+        pytest.param(event("eventbridge", specversion="2.0"), 400, "specversion '2.0'", id="a later specversion"),
+        pytest.param(event("eventbridge", id=None), 400, "lacks its source", id="an event without an id"),
+        pytest.param({"EventList": [event("eventbridge")] * 2}, 400, "batch of 2 EventBridge", id="several events"),
+        pytest.param({"EventType": "WorkflowTask"}, 400, "media processing event (WorkflowTask)", id="MPS"),
         pytest.param(event("cos"), 400, "a cos event", id="COS"),
         pytest.param(event("ckafka"), 400, "a Ckafka event", id="CKafka"),
         pytest.param(event("cls"), 400, "a CLS event", id="CLS"),
@@ -208,9 +234,58 @@ def test_anything_else_is_refused_with_what_was_wrong(call: object, status: int,
     assert words in str(refused)
 
 
-@pytest.mark.parametrize("name", ["eventbridge", "cos", "console-test"])
+@pytest.mark.parametrize("name", ["ckafka", "cos", "console-test"])
 def test_a_refused_event_is_told_what_is_accepted(name: str) -> None:
-    assert "the timer trigger, and POST to a path ending in /runs" in str(refusal(event(name)))
+    assert "EventBridge events that a policy names, and through the function URL POST" in str(refusal(event(name)))
+
+
+@pytest.mark.parametrize("name", ["eventbridge", "eventbridge-batch"])
+def test_an_event_of_the_bus_starts_the_policy_that_names_it_once_however_often_it_comes(name: str) -> None:
+    first, again = read(event(name)), read(event(name), context={"request_id": "another delivery"})
+    assert (first.policy, first.trigger, first.run_id) == ("nightly", Trigger.EVENT, again.run_id)
+    assert RUN_ID.fullmatch(first.run_id)
+
+
+@pytest.mark.parametrize("subject", ["subject", "subjuect"])
+def test_an_event_about_another_subject_starts_nothing(subject: str) -> None:
+    planned = {"specversion": "1.0.2", "id": "1", "source": "deploy.example", "type": "release:planned", "time": "0"}
+    assert read({**planned, subject: "shop"}).policy == "deploy"
+    assert "no policy is started" in str(refusal({**planned, subject: "blog"}))
+
+
+def test_two_policies_for_one_event_are_refused_rather_than_chosen_from() -> None:
+    both = {**POLICIES, "second": POLICIES["nightly"]}
+    with pytest.raises(RequestError, match="would start nightly and second"):
+        parse(event("eventbridge"), CONTEXT, settings(), NOW, both)
+
+
+RUN = "20261124t0300-0123456789"
+
+
+def question(policy: str = "nightly", run: str = RUN, signed_for: str = f"/runs/{RUN}?policy=nightly") -> dict[str, Any]:
+    headers = {"X-Quiesce-Timestamp": TIMESTAMP, "X-Quiesce-Signature": sign(SECRET, TIMESTAMP, "", signed_for.encode())}
+    call = {"httpMethod": "GET", "path": f"/runs/{run}", "headers": headers, "body": ""}
+    return {**call, "queryString": {"policy": policy} if policy else {}}
+
+
+def test_what_a_run_got_is_asked_for_by_its_id_and_its_policy() -> None:
+    assert parse(question(), CONTEXT, settings(), NOW, POLICIES) == Question("nightly", RUN)
+
+
+@pytest.mark.parametrize(
+    ("call", "status"),
+    [
+        pytest.param(question(policy="deploy"), 401, id="signed for another policy"),
+        pytest.param(question(run="20261124t0301-0123456789"), 401, id="signed for another run"),
+        pytest.param(question(signed_for=""), 401, id="signed for nothing"),
+        pytest.param(question(policy=""), 400, id="no policy"),
+        pytest.param(question(run="x"), 404, id="no run id"),
+    ],
+)
+def test_a_question_that_was_not_signed_for_this_is_refused(call: dict[str, Any], status: int) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse(call, CONTEXT, settings(), NOW, POLICIES)
+    assert refused.value.status == status
 
 
 @given(policy=st.text(), key=st.text(), at=st.none() | st.datetimes(min_value=datetime(2000, 1, 1)))

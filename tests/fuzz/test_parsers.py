@@ -35,7 +35,9 @@ FIELDS = ["protocol", "lease_id", "run_id", "prior_holds", "disks", "acquire_lim
 def read(asked: object) -> Request | None:
     """Parse an event where signatures are checked; None when it is refused."""
     with contextlib.suppress(RequestError):
-        return parse(asked, CONTEXT, function_settings(HttpAuth.HMAC), NOW)
+        request = parse(asked, CONTEXT, function_settings(HttpAuth.HMAC), NOW)
+        assert isinstance(request, Request), "an unsigned question is answered"
+        return request
     return None
 
 
