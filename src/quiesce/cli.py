@@ -1,6 +1,8 @@
 """The operator's command ``quiesce``.
 
-Exit status: 0 all is well, 1 it is not, 2 wrong usage, 4 a key or file cannot be used.
+Exit status: 0 all is well, 1 it is not, 2 wrong usage, 4 a key or file cannot be used, 5 the cloud or the function
+refused or did not answer; of ``trigger`` also 3 (weaker than asked, or not all), 6 (not finished in time) and 20 (a release
+could not be confirmed).
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import click
 from quiesce import __version__
 from quiesce.certificate import SigningKey
 from quiesce.certificate_check import Checked, Finding, check, read_key, schema
+from quiesce.cli_estate import coverage, prune
+from quiesce.cli_trigger import trigger
 from quiesce.errors import CertificateError
 
 NOT_WELL, UNUSABLE = 1, 4
@@ -26,6 +30,11 @@ KEY_VARIABLE = "QUIESCE_CERTIFICATE_KEY"
 @click.version_option(__version__, prog_name="quiesce")
 def main() -> None:
     """Application-consistent snapshots of Tencent Cloud disks, with proof."""
+
+
+main.add_command(trigger)
+main.add_command(prune)
+main.add_command(coverage)
 
 
 @main.group()

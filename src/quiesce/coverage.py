@@ -79,3 +79,16 @@ def _newest(points: Iterable[Point]) -> dict[Level, datetime]:
             if Level.NONE < level <= point.level:
                 found[level] = max(point.created_at, found.get(level, point.created_at))
     return found
+
+
+def fields_of(row: Row) -> dict[str, object]:
+    """Flat fields of one row, for a table, a log line and an alarm on it; times in ISO 8601."""
+    return {
+        "finding": row.finding.value,
+        "instance_id": row.instance_id,
+        "disk_id": row.disk_id,
+        "policies": " ".join(row.policies),
+        "objective_hours": row.objective_hours,
+        "age_hours": None if row.age_hours is None else round(row.age_hours, 2),
+        **{level.word: row.newest[level].isoformat() for level in Level if level in row.newest},
+    }

@@ -15,6 +15,7 @@ from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.scf import FunctionName
 from quiesce.collect import collect
 from quiesce.errors import CloudError, PolicyError, QuiesceError, RequestError, SettingsError
+from quiesce.followup import follow_up, is_follow_up
 from quiesce.report import HTTP_STATUS, Report, body_of
 from quiesce.run import Run
 from quiesce.settings import Settings
@@ -40,13 +41,19 @@ def handle(event: object, context: Mapping[str, object], env: Mapping[str, str],
         if not is_http:
             raise
         return _http(_status_of(error), {"error": {"kind": type(error).__name__, "message": _shown(error)}})
+    if not isinstance(report, Report):
+        return report
     return _http(HTTP_STATUS[report.status], body_of(report)) if is_http else msgspec.to_builtins(body_of(report))
 
 
-def _run(event: object, context: Mapping[str, object], env: Mapping[str, str], stdout: TextIO, started_s: float) -> Report:
+def _run(
+    event: object, context: Mapping[str, object], env: Mapping[str, str], stdout: TextIO, started_s: float
+) -> Report | dict[str, int]:
     settings = Settings.from_env(env)
     log = JsonLog(stdout, common=_common(context), hidden=settings.secrets)
     ends_s, known = _ends_s(context, started_s), policies.load(settings.policies)
+    if is_follow_up(event):
+        return follow_up(known, Wiring(settings, log))
     if fleet.is_batch(event):
         batch = fleet.read(event, settings.certificate_key)
         return Worker(batch, policies.named(known, batch.policy), settings, log).execute(ends_s=ends_s)

@@ -91,6 +91,11 @@ def _in_order(policy: Policy, chosen: dict[str, Instance]) -> list[Instance]:
     return sorted(chosen.values(), key=lambda one: (place_of.get(one.instance_id, 0), one.instance_id))
 
 
+def chosen_disks(policy: Policy, disks: Iterable[Disk]) -> frozenset[str]:
+    """Ids of those disks that a policy selects."""
+    return frozenset(disk.disk_id for disk in _selected(policy, disks))
+
+
 def _unmet(policy: Policy, found: Iterable[str], attached: Iterable[Disk]) -> Iterator[Refusal]:
     """What the policy names and the cloud does not list."""
     targets, present = policy.targets, set(found)

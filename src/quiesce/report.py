@@ -152,6 +152,7 @@ def _target_body(target: TargetReport) -> dict[str, object]:
         "instance_id": target.instance_id,
         "status": target.status.value,
         "level": target.certificate.level if target.certificate else target.level.word,
+        "snapshots": target.certificate.snapshots if target.certificate else target.snapshots,
         "rollback": rollback_of(target),
         "refusal": target.refusal,
         "label_trouble": target.label_trouble,

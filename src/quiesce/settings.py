@@ -113,6 +113,15 @@ class Settings:
         return tuple(text for text in texts if text)
 
 
+def cloud_from_env(env: Mapping[str, str]) -> CloudSettings:
+    """Read what a command needs that asks the cloud alone; raises SettingsError that names all that is wrong at once."""
+    read = _Reader(env, Path.cwd())
+    settings = _cloud(read)
+    if read.problems:
+        raise SettingsError("; ".join(read.problems))
+    return settings
+
+
 def _hook(read: _Reader) -> HookSettings:
     client_certificate = read.optional_file("QUIESCE_HOOK_CLIENT_CERTIFICATE")
     client_key = read.optional_file("QUIESCE_HOOK_CLIENT_KEY")

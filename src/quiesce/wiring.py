@@ -45,7 +45,7 @@ class Wiring:
         self.log = log
         self.cloud = Cloud(settings.cloud, Paces(time, calls_per_window).wait)
         self._rate_limit = RateLimit(time, calls_per_window)
-        self._shared = Shared(self.cloud, time)
+        self.shared = Shared(self.cloud, time)
 
     @contextmanager
     def targets(self, plans: Sequence[TargetPlan]) -> Iterator[list[Target]]:
@@ -64,7 +64,7 @@ class Wiring:
 
     def snapshots(self) -> CbsSnapshots:
         """Open the region's snapshots, with what the run shares."""
-        return CbsSnapshots(self.cloud, self._rate_limit, self._shared)
+        return CbsSnapshots(self.cloud, self._rate_limit, self.shared)
 
     def _world(self, agent: HookClient, snapshots: CbsSnapshots) -> World:
         return World(

@@ -1,7 +1,7 @@
 """``make shards``: 30 restores of a group of three databases, and 10 of the same without the group (build/shards.json).
 
-Without it means: a run for each, one behind the other. One run of all three without a group is measured too; it holds them at
-about the same time, and nothing sees to it that it does.
+Without it means: a run for each, one behind the other. One run of all three without a group is measured too; it holds
+them at about the same time, and nothing sees to it that it does.
 """
 
 from __future__ import annotations

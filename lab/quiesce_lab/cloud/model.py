@@ -91,6 +91,10 @@ class Snapshot:
     stuck_percent: int | None = None
     vanishes_at_s: float | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
+    shared_with: list[str] = field(default_factory=list)
+    copying_to: list[str] = field(default_factory=list)
+    """What keeps it from being deleted: images made of it, accounts, and regions that a copy is under way to."""
 
     def state(self, now_s: float) -> str:
         """CREATING until its time is over, then NORMAL."""

@@ -58,11 +58,22 @@ def delete_snapshots(context: Context) -> Answer:
                     "InvalidSnapshot.NotSupported",
                     f"The snapshot `{snapshot.snapshot_id}` is {snapshot.state(now_s)}; only NORMAL ones go.",
                 )
+            _insist_on_free(snapshot, with_images=context.body.get("DeleteBindImages") is True)
         for snapshot_id in ids:
             del context.estate.snapshots[snapshot_id]
     for snapshot_id in ids:
         context.blocks.delete_snapshot(snapshot_id)
     return {}
+
+
+def _insist_on_free(snapshot: Snapshot, *, with_images: bool) -> None:
+    """Refuse what others depend on (error codes of the SDK)."""
+    if snapshot.images and not with_images:
+        raise ApiError("UnsupportedOperation.SnapshotHasBindedImage", f"`{snapshot.snapshot_id}` has images.")
+    if snapshot.shared_with:
+        raise ApiError("UnsupportedOperation.SnapHasShared", f"`{snapshot.snapshot_id}` is shared.")
+    if snapshot.copying_to:
+        raise ApiError("ResourceInUse.CopySnapshotConflict", f"`{snapshot.snapshot_id}` is being copied.")
 
 
 def modify_snapshot_attribute(context: Context) -> Answer:

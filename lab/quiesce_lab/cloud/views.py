@@ -87,10 +87,10 @@ def snapshot_view(snapshot: Snapshot, now_s: float) -> View:
         "IsPermanent": deadline_s is None,
         "Tags": tag_views(snapshot.tags),
         "CopyFromRemote": False,
-        "CopyingToRegions": [],
-        "Images": [],
-        "ImageCount": 0,
-        "ShareReference": 0,
+        "CopyingToRegions": list(snapshot.copying_to),
+        "Images": [{"ImageId": image, "ImageName": image} for image in snapshot.images],
+        "ImageCount": len(snapshot.images),
+        "ShareReference": len(snapshot.shared_with),
     }
 
 

@@ -223,6 +223,11 @@ def find_disks(cloud: Cloud, instance_ids: Sequence[str]) -> tuple[Disk, ...]:
     return tuple(_disk(disk) for disk in listed if disk.disk_id)
 
 
+def every_disk(cloud: Cloud) -> tuple[Disk, ...]:
+    """List every CBS disk of the region. Raises CloudError."""
+    return tuple(_disk(disk) for page in pages(_api(cloud), "DescribeDisks", {}, _Disks) for disk in page.disk_set or ())
+
+
 def _every_disk_of(cloud: Cloud, first: _Disks, instance_ids: frozenset[str]) -> tuple[Disk, ...]:
     def read(offset: int) -> _Disks:
         return _api(cloud).read("DescribeDisks", {"Offset": offset, "Limit": PAGE}, _Disks)

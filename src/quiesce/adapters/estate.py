@@ -45,6 +45,8 @@ class Made:
     point: Point
     policy: str
     prefix: str
+    name: str
+    """Its own name, which it has once its level is known."""
 
 
 def made_here(reader: Reads) -> tuple[Made, ...]:
@@ -65,6 +67,11 @@ def delete(api: Api, snapshot_id: str) -> str:
     except CloudError as error:
         return "" if error.code.startswith(("InvalidSnapshotId.NotFound", "ResourceNotFound")) else str(error)
     return ""
+
+
+def rename(cbs: Reads, snapshot_id: str, name: str) -> None:
+    """Give a snapshot its own name. Raises CloudError."""
+    cbs.read("ModifySnapshotAttribute", {"SnapshotId": snapshot_id, "SnapshotName": name}, Nothing)
 
 
 def writer(cloud: Cloud) -> Api:
@@ -88,7 +95,7 @@ def _made(one: _Snapshot) -> Made | None:
         complete=one.snapshot_state == "NORMAL",
         bound=_bound(one),
     )
-    return Made(point, tags.get("quiesce:policy", ""), name.prefix)
+    return Made(point, tags.get("quiesce:policy", ""), name.prefix, str(name))
 
 
 def _bound(one: _Snapshot) -> str:

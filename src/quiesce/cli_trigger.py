@@ -1,0 +1,117 @@
+"""``quiesce trigger``: start a run from a pipeline, wait for it, and say by the exit status what it got."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import requests
+
+from quiesce.request import sign
+
+REACHED, WEAKER, UNUSABLE, REFUSED, UNFINISHED, UNCONFIRMED = 0, 3, 4, 5, 6, 20
+KEY_VARIABLE, URL_VARIABLE = "QUIESCE_HTTP_KEY", "QUIESCE_URL"
+POLL_S = 2.0
+REQUEST_TIMEOUT_S = 310.0
+"""A function answers within its own timeout; SCF gives a function URL's caller 300 s (SCF documentation)."""
+_RUNNING = ("dispatched", "in_progress")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function URL, and the key that its callers sign with."""
+
+    url: str
+    key: bytes
+
+    def start(self, policy: str, idempotency_key: str) -> tuple[int, dict[str, Any]]:
+        """Ask for a run; returns the HTTP status and the body. Raises requests.RequestException or ValueError."""
+        body = json.dumps({"policy": policy}).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+        headers.update(self._signed(idempotency_key, body))
+        answer = requests.post(f"{self.url}/runs", data=body, headers=headers, timeout=REQUEST_TIMEOUT_S)
+        return answer.status_code, dict(answer.json())
+
+    def ask(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Ask what a run got, by the path that its answer named."""
+        answer = requests.get(self.url + path, headers=self._signed("", path.encode()), timeout=REQUEST_TIMEOUT_S)
+        return answer.status_code, dict(answer.json())
+
+    def _signed(self, idempotency_key: str, content: bytes) -> dict[str, str]:
+        at = str(int(time.time()))
+        return {"X-Quiesce-Timestamp": at, "X-Quiesce-Signature": sign(self.key, at, idempotency_key, content)}
+
+
+@click.command()
+@click.argument("policy")
+@click.option("--url", envvar=URL_VARIABLE, required=True, help=f"The function's URL; {URL_VARIABLE} is read otherwise.")
+@click.option("--run-key", default="", help="Makes several calls one run: a pipeline's id. Without it each is its own.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until a run that workers have is finished.")
+@click.option("--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="How long to wait, in seconds.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def trigger(policy: str, url: str, run_key: str, wait: bool, timeout_s: float, output: str) -> None:
+    """Start a run of POLICY and say what it got.
+
+    The key is read from QUIESCE_HTTP_KEY. Exit status: 0 the level asked for was reached, 3 it is weaker or not all, 5
+    refused or no answer, 6 not finished in time, 20 a release could not be confirmed.
+    """
+    key = os.environ.get(KEY_VARIABLE, "").encode()
+    if not key:
+        click.echo(f"no key: set {KEY_VARIABLE} to the secret that the function has", err=True)
+        sys.exit(UNUSABLE)
+    function = Function(url.rstrip("/"), key)
+    try:
+        status, body = function.start(policy, run_key or uuid.uuid4().hex)
+        if wait and status in (202, 409) and "path" in body:
+            body = _wait(function, body, timeout_s)
+    except (requests.RequestException, ValueError) as error:
+        click.echo(f"{url} gave no answer that can be read: {error}", err=True)
+        sys.exit(REFUSED)
+    click.echo(json.dumps(body, indent=2) if output == "json" else _shown(body))
+    sys.exit(exit_status(body))
+
+
+def exit_status(body: Mapping[str, Any]) -> int:
+    """Say by a number what a run got."""
+    if "targets" not in body:
+        return REFUSED
+    certificates = [target.get("certificate") or {} for target in body["targets"]]
+    if any(certificate.get("release_confirmed") is False for certificate in certificates):
+        return UNCONFIRMED
+    if body["status"] in _RUNNING:
+        return UNFINISHED
+    return REACHED if body["status"] in ("reached", "skipped") else WEAKER
+
+
+def _wait(function: Function, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    """Ask until every instance has what it was asked for, or the time is over: what is missing then is not there."""
+    ends_s = time.monotonic() + timeout_s
+    path = str(body["path"])
+    while time.monotonic() < ends_s:
+        status, body = function.ask(path)
+        if status >= 400 and "targets" not in body:
+            return body
+        left = [target for target in body["targets"] if not target["snapshots"] or target["status"] in _RUNNING]
+        if not left:
+            return body
+        click.echo(f"{len(body['targets']) - len(left)} of {len(body['targets'])} instances are done", err=True)
+        time.sleep(min(POLL_S, max(0.0, ends_s - time.monotonic())))
+    return body
+
+
+def _shown(body: Mapping[str, Any]) -> str:
+    if "targets" not in body:
+        return f"refused: {body.get('error', {}).get('message', 'no reason given')}"
+    lines = [f"{body['status']}: run {body['run_id']} of policy {body['policy']}"]
+    for target in body["targets"]:
+        reasons = "; ".join((target.get("certificate") or {}).get("reasons", [])) or target["refusal"]
+        ids = " ".join(one["SnapshotId"] for one in target["rollback"])
+        lines.append(f"  {target['instance_id']}  {target['level']}  {ids}  {reasons}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,95 @@
+"""The follow-up, a timer with the message ``@follow-up``: what is left to do and to say when runs are over.
+
+Gives snapshots that are tagged and still called pending their own names, prunes what the policies' retention lets go, and
+writes a line that an alarm can match for every disk that no policy covers or whose objective is missed, and for every
+snapshot that does not get complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+
+from quiesce import coverage, pruning
+from quiesce.adapters.cbs import every_disk, find_disks
+from quiesce.adapters.cvm import find_instances
+from quiesce.adapters.estate import Made, made_here, rename
+from quiesce.coverage import Finding
+from quiesce.errors import CloudError
+from quiesce.model import Level
+from quiesce.plan import chosen_disks
+from quiesce.policies import Policy
+from quiesce.wiring import Wiring
+
+MESSAGE = "@follow-up"
+STUCK_AFTER = timedelta(hours=6)
+"""How long a snapshot may take until it is complete. There is no state that says that one failed (SDK, SnapshotState)."""
+
+
+def is_follow_up(event: object) -> bool:
+    """Whether an event is the follow-up's timer."""
+    return isinstance(event, dict) and event.get("Type") == "Timer" and event.get("Message") == MESSAGE
+
+
+def follow_up(policies: Mapping[str, Policy], wiring: Wiring) -> dict[str, int]:
+    """Do all of it once; returns counts. Raises CloudError when the estate cannot be listed; nothing was changed then."""
+    now = datetime.now(timezone.utc)
+    made = made_here(wiring.shared.cbs)
+    disks = every_disk(wiring.cloud)
+    chosen = {name: _chosen(wiring, policy) for name, policy in policies.items()}
+    rows = coverage.cover(disks, chosen, policies, [one.point for one in made], now)
+    counts = {
+        "renamed": _rename(made, wiring),
+        "stuck": _stuck(made, now, wiring),
+        "deleted": _prune(policies, made, now, wiring),
+        **{finding.value: sum(row.finding is finding for row in rows) for finding in Finding},
+    }
+    for row in rows:
+        if row.finding is not Finding.COVERED:
+            wiring.log.step({"step": "coverage", "outcome": row.finding.value, **coverage.fields_of(row)})
+    wiring.log.step({"step": "follow_up", "outcome": "done", **counts})
+    return counts
+
+
+def _chosen(wiring: Wiring, policy: Policy) -> frozenset[str]:
+    instances = find_instances(wiring.cloud, policy.targets)
+    return chosen_disks(policy, find_disks(wiring.cloud, [one.instance_id for one in instances]))
+
+
+def _rename(made: Iterable[Made], wiring: Wiring) -> int:
+    """Rename what was tagged, and then its run ended: the tags are what vouches for it, and they come first."""
+    renamed = 0
+    for one in made:
+        if not one.point.pending or one.point.level <= Level.UNKNOWN:
+            continue
+        try:
+            rename(wiring.shared.cbs, one.point.snapshot_id, one.name)
+        except CloudError as error:
+            trouble = {"snapshot_id": one.point.snapshot_id, "reason": str(error)}
+            wiring.log.step({"step": "rename", "outcome": "trouble", **trouble})
+        else:
+            renamed += 1
+    return renamed
+
+
+def _stuck(made: Iterable[Made], now: datetime, wiring: Wiring) -> int:
+    late = [one.point for one in made if not one.point.complete and now - one.point.created_at > STUCK_AFTER]
+    for point in late:
+        age_hours = round((now - point.created_at).total_seconds() / 3600, 1)
+        ids = {"snapshot_id": point.snapshot_id, "disk_id": point.disk_id, "age_hours": age_hours}
+        wiring.log.step({"step": "snapshot", "outcome": "stuck", **ids})
+    return len(late)
+
+
+def _prune(policies: Mapping[str, Policy], made: Sequence[Made], now: datetime, wiring: Wiring) -> int:
+    deleted = 0
+    for name, policy in policies.items():
+        if policy.retention is None:
+            continue
+        for one in pruning.carry_out(pruning.plan(name, policy, made, now), wiring.cloud):
+            if not one.keep:
+                outcome = "not_deleted" if one.failure else "deleted"
+                ids = {"policy": name, "snapshot_id": one.point.snapshot_id, "disk_id": one.point.disk_id}
+                wiring.log.step({"step": "prune", "outcome": outcome, **ids, "reason": one.failure})
+                deleted += not one.failure
+    return deleted
