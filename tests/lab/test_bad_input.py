@@ -119,7 +119,7 @@ def test_a_hook_that_cannot_be_asked(lab: Stage, kind: str) -> None:
     ("event", "words"),
     [
         pytest.param({"Records": [{"cos": {}}]}, "a cos event", id="COS"),
-        pytest.param({"specversion": "1.0"}, "an EventBridge event", id="EventBridge"),
+        pytest.param({"specversion": "1.0"}, "this EventBridge event lacks", id="EventBridge"),
         pytest.param({"hello": 1}, "an unknown event", id="unknown"),
         pytest.param([1], "not an object", id="no object"),
         pytest.param(

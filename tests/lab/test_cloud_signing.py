@@ -78,7 +78,7 @@ def test_the_sdk_signs_as_the_cloud_expects(lab: Lab) -> None:
         pytest.param({"headers": {"Host": "cbs.tencentcloudapi.com"}}, "AuthFailure.SignatureFailure", id="host changed"),
         pytest.param({"headers": {"X-TC-Timestamp": None}}, "MissingParameter", id="no timestamp"),
         pytest.param({"service": "cvm"}, "InvalidAction", id="signed for another service"),
-        pytest.param({"service": "scf"}, "InvalidAction", id="signed for a service that is not there"),
+        pytest.param({"service": "tat"}, "InvalidAction", id="signed for a service that is not there"),
     ],
 )
 def test_a_bad_signature_is_refused_with_its_code(lab: Lab, wrong: dict[str, Any], code: str) -> None:
