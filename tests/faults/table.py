@@ -87,7 +87,7 @@ ROWS: Mapping[Side, Mapping[str, Row]] = {
         "find": ASKING,
         "connect": ASKING,
         "prepare": ASKING,
-        "admit": OUTSIDE_THE_HOLD,
+        "admit": {BEFORE: OUTSIDE_THE_HOLD[BEFORE], AFTER: OUTSIDE_THE_HOLD[AFTER]},  # asks nobody, so it has no middle
         "quiesce": ASKING,
         "create": ASKING,
         "release": ASKING,

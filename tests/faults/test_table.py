@@ -28,7 +28,8 @@ def test_every_step_has_a_row_and_every_row_a_step(side: Side) -> None:
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.parametrize("moment", Moment)
 def test_every_step_meets_faults_before_during_and_after(side: Side, moment: Moment) -> None:
-    assert all(row.get(moment) for row in ROWS[side].values())
+    without = {name for name, row in ROWS[side].items() if not row.get(moment)}
+    assert without == ({"admit"} if (side, moment) == (Side.FUNCTION, Moment.DURING) else set())
 
 
 def test_every_kind_of_fault_is_met_somewhere() -> None:
