@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from quiesce.adapters import estate
+from quiesce.adapters.discard import delete
 from quiesce.adapters.estate import Made
 from quiesce.adapters.tencent import Cloud
 from quiesce.policies import Policy
@@ -41,7 +42,7 @@ def carry_out(decisions: Sequence[Decision], cloud: Cloud | None) -> tuple[Prune
     """Delete what may go; without a ``cloud`` only say what would. A failure stops nothing."""
     api = estate.writer(cloud) if cloud else None
     return tuple(
-        Pruned(point, one.keep, one.reasons, estate.delete(api, point.snapshot_id) if api and not one.keep else "")
+        Pruned(point, one.keep, one.reasons, delete(api, point.snapshot_id, single=True) if api and not one.keep else "")
         for one in decisions
         for point in one.points
     )

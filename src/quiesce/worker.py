@@ -3,7 +3,7 @@
 check    six at a time, each in its own time: an instance that does not answer keeps no other waiting
 look up  ten disks by one call, as soon as they are checked and there is room: a call for each target would be more
          than the whole account has
-hold     three for each call of the share: one is held, one is prepared, one is written down
+hold     four for each call of the share: one is held, two are prepared, one is written down
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from quiesce.adapters.cbs_groups import Groups
 from quiesce.adapters.rate_limit import RateLimit
-from quiesce.adapters.tags import SnapshotTags
+from quiesce.adapters.tags import SnapshotTags, Tag, as_mapping
 from quiesce.adapters.tencent import PAGE, Answer, Api, Cloud, Nothing, Page, pages
 from quiesce.adapters.warm import Shared
 from quiesce.errors import CloudError
@@ -22,18 +22,13 @@ DISKS_PER_FILTER = 10
 INSTANCES_PER_FILTER = 5
 
 
-class _Tag(Answer, frozen=True):
-    key: str | None = None
-    value: str | None = None
-
-
 class _Snapshot(Answer, frozen=True):
     snapshot_id: str | None = None
     snapshot_name: str | None = None
     disk_id: str | None = None
     snapshot_state: str | None = None
     percent: int | None = None
-    tags: tuple[_Tag, ...] | None = None
+    tags: tuple[Tag, ...] | None = None
 
 
 class _Snapshots(Page, frozen=True):
@@ -279,7 +274,7 @@ def _snapshot(listed: _Snapshot) -> Snapshot:
         disk_id=listed.disk_id or "",
         state=listed.snapshot_state or "UNKNOWN",
         percent=listed.percent or 0,
-        tags={tag.key: tag.value or "" for tag in listed.tags or () if tag.key},
+        tags=as_mapping(listed.tags),
     )
 
 

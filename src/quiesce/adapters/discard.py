@@ -26,10 +26,10 @@ def discard(
     """
     api, ends_s = cloud.api("cbs", "2017-03-12"), clock.monotonic() + limit_s
     expiring = {snapshot_id: _expire(api, snapshot_id, expires_at) for snapshot_id in snapshots}
-    left = {name: _delete(api, name, single=name in expiring) for name in leftovers}
+    left = {name: delete(api, name, single=name in expiring) for name in leftovers}
     while any(left.values()) and clock.monotonic() + AGAIN_S < ends_s:
         clock.sleep(AGAIN_S)
-        left.update({name: _delete(api, name, single=name in expiring) for name, why in left.items() if why})
+        left.update({name: delete(api, name, single=name in expiring) for name, why in left.items() if why})
     kept = "; ".join(f"{snapshot_id} {fate}" for snapshot_id, fate in expiring.items())
     return {name: f"{expiring.get(name, kept)}; not deleted: {why}" if why else "deleted" for name, why in left.items()}
 
@@ -43,8 +43,8 @@ def _expire(api: Api, snapshot_id: str, expires_at: str) -> str:
     return f"expires at {expires_at}"
 
 
-def _delete(api: Api, name: str, *, single: bool) -> str:
-    """Try once; returns why it did not work, or nothing."""
+def delete(api: Api, name: str, *, single: bool) -> str:
+    """Try once, one id a call: a batch with one bad id deletes nothing (SDK). Returns why it did not work, or nothing."""
     try:
         if single:
             api.once("DeleteSnapshots", {"SnapshotIds": [name]}, Nothing)

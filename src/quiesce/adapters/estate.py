@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from quiesce.adapters.tags import Tag, as_mapping
 from quiesce.adapters.tencent import Answer, Api, Cloud, Nothing, Page, Reads, pages
 from quiesce.certificate import TAG_LEVEL
-from quiesce.errors import CloudError
 from quiesce.model import Level
 from quiesce.naming import PENDING, parse
 from quiesce.retention import Point
@@ -15,11 +15,6 @@ from quiesce.retention import Point
 CBS_OFFSET = timezone(timedelta(hours=8))
 """CBS writes times without an offset, and they are UTC+8 (seen in ap-singapore; other regions are not documented)."""
 _LEVELS = {level.word: level for level in Level}
-
-
-class _Tag(Answer, frozen=True):
-    key: str | None = None
-    value: str | None = None
 
 
 class _Snapshot(Answer, frozen=True):
@@ -31,7 +26,7 @@ class _Snapshot(Answer, frozen=True):
     image_count: int | None = None
     share_reference: int | None = None
     copying_to_regions: tuple[str, ...] | None = None
-    tags: tuple[_Tag, ...] | None = None
+    tags: tuple[Tag, ...] | None = None
 
 
 class _Snapshots(Page, frozen=True):
@@ -60,15 +55,6 @@ def made_here(reader: Reads) -> tuple[Made, ...]:
     return tuple({one.point.snapshot_id: one for one in found if one is not None}.values())
 
 
-def delete(api: Api, snapshot_id: str) -> str:
-    """Delete one, by itself: a batch with one bad id deletes nothing (SDK). Returns why it did not work, or nothing."""
-    try:
-        api.once("DeleteSnapshots", {"SnapshotIds": [snapshot_id]}, Nothing)
-    except CloudError as error:
-        return "" if error.code.startswith(("InvalidSnapshotId.NotFound", "ResourceNotFound")) else str(error)
-    return ""
-
-
 def rename(cbs: Reads, snapshot_id: str, name: str) -> None:
     """Give a snapshot its own name. Raises CloudError."""
     cbs.read("ModifySnapshotAttribute", {"SnapshotId": snapshot_id, "SnapshotName": name}, Nothing)
@@ -83,7 +69,7 @@ def _made(one: _Snapshot) -> Made | None:
     name = parse(one.snapshot_name or "")
     if name is None or not one.snapshot_id or not one.disk_id or not one.create_time:
         return None
-    tags = {tag.key: tag.value or "" for tag in one.tags or () if tag.key}
+    tags = as_mapping(one.tags)
     point = Point(
         snapshot_id=one.snapshot_id,
         disk_id=one.disk_id,

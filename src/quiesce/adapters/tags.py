@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from quiesce.adapters.tencent import Nothing, Reads
+from quiesce.adapters.tencent import Answer, Nothing, Reads
 
 TAGS_PER_CALL = 10
 """SDK, tag, ModifyResourceTags."""
+
+
+class Tag(Answer, frozen=True):
+    """A tag as CBS lists it."""
+
+    key: str | None = None
+    value: str | None = None
+
+
+def as_mapping(tags: Iterable[Tag] | None) -> dict[str, str]:
+    """Read the tags that were listed; the cloud may leave any part of them null."""
+    return {tag.key: tag.value or "" for tag in tags or () if tag.key}
 
 
 class SnapshotTags:
