@@ -57,6 +57,9 @@ class ListedOnly:
     def attach(self, disk_id: str, instance_id: str) -> None:
         """Do nothing."""
 
+    def copy_snapshot(self, snapshot_id: str, copy_id: str) -> None:
+        """Do nothing."""
+
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Do nothing."""
 

@@ -19,14 +19,26 @@ PLACES = ("/app", "/data")
 
 
 class SqliteApplication:
-    """See base.Application. ``synchronous`` is NORMAL in its writers, as the manual recommends for WAL mode."""
+    """See base.Application. ``synchronous`` is NORMAL in its writers, as the manual recommends for WAL mode.
+
+    ``retry_ms``: see sqlite_load.SqliteSink.
+    """
 
     name = "sessions"
 
-    def __init__(self, machine: Machine, _instance: Instance, mounts: Mapping[str, Path], ledger: Path) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        _instance: Instance,
+        mounts: Mapping[str, Path],
+        ledger: Path,
+        *,
+        retry_ms: float = 0.0,
+    ) -> None:
         self._home = next(mounts[place] for place in PLACES if place in mounts)
         self._database = self._home / "sqlite" / "sessions.db"
-        self.load = Load(machine, SQLITE, self._database, ledger, options=("--synchronous", "NORMAL"))
+        options = ("--synchronous", "NORMAL", "--retry-ms", str(retry_ms))
+        self.load = Load(machine, SQLITE, self._database, ledger, options=options)
 
     @property
     def version(self) -> str:
