@@ -25,20 +25,29 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "DescribeSnapshotGroups": ("cvm:DescribeSnapshotGroups",),
     "DeleteSnapshots": ("cvm:DeleteSnapshots", "cvm:DeleteSnapshot"),  # CAM's own list has the second, the API the first
     "DeleteSnapshotGroup": ("cvm:DeleteSnapshotGroup",),
+    "CopySnapshotCrossRegions": ("cvm:CopySnapshotCrossRegions",),
+    "DescribeSnapshotOverview": ("cvm:DescribeSnapshotOverview",),
+    "ModifySnapshotsSharePermission": ("cvm:ModifySnapshotsSharePermission",),
+    "DescribeSnapshotSharePermission": ("cvm:DescribeSnapshotSharePermission",),
+    "PutEvents": ("eb:PutEvents",),
     "Invoke": ("scf:InvokeFunction",),
     "UploadLog": ("cls:UploadLog",),
 }
 """API action to what CAM calls it: CBS has the prefix of CVM (CVM documentation, CAM)."""
 STATEMENTS: tuple[tuple[tuple[str, ...], list[str]], ...] = (
     (("DescribeInstances", "DescribeDisks", "DescribeSnapshots", "CreateSnapshot"), EVERYTHING),
+    (("DescribeSnapshotOverview",), EVERYTHING),
     (("ModifySnapshotAttribute", "ModifyResourceTags"), EVERYTHING),
     (("CreateSnapshotGroup", "DescribeSnapshotGroups"), EVERYTHING),
     (("DeleteSnapshots", "DeleteSnapshotGroup"), EVERYTHING),
+    (("CopySnapshotCrossRegions",), EVERYTHING),
+    (("ModifySnapshotsSharePermission", "DescribeSnapshotSharePermission"), EVERYTHING),
+    (("PutEvents",), ["qcs::eb:*:uin/*:eventbusid/*"]),
     (("Invoke",), ["qcs::scf:*:uin/*:namespace/default/function/quiesce"]),
     (("UploadLog",), ["qcs::cls:*:uin/*:topic/*"]),
 )
-"""What every run needs; what labels; snapshot_group; on_partial and retention; fleets; QUIESCE_CLS_TOPIC. Leave out what you
-do not use."""
+"""What every run needs; the quota, seen beforehand; what labels; snapshot_group; on_partial and retention; copy; share;
+QUIESCE_EVENT_BUS; fleets; QUIESCE_CLS_TOPIC. Leave out what you do not use."""
 
 
 def calls_of(source: Path) -> frozenset[str]:

@@ -38,6 +38,10 @@ class LoopBlocks:
         """Clone the disk's image at this instant, in one system call. Raises LabError."""
         _clone(self._image(disk_id), self._snapshot_image(snapshot_id))
 
+    def copy_snapshot(self, snapshot_id: str, copy_id: str) -> None:
+        """Copy a snapshot's image under another id. Raises LabError."""
+        _clone(self._snapshot_image(snapshot_id), self._snapshot_image(copy_id))
+
     def attach(self, disk_id: str, instance_id: str) -> None:
         """Attach the disk as a loop device and link it as virtio-<disk id> in the instance. Raises LabError."""
         image = self._image(disk_id)

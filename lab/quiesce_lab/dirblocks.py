@@ -38,6 +38,10 @@ class DirBlocks:
         """Copy the disk's files in the order of their names. Raises LabError."""
         _copy_tree(self._disks / disk_id, self._snapshots / snapshot_id)
 
+    def copy_snapshot(self, snapshot_id: str, copy_id: str) -> None:
+        """Copy a snapshot under another id. Raises LabError."""
+        _copy_tree(self._snapshots / snapshot_id, self._snapshots / copy_id)
+
     def attach(self, disk_id: str, instance_id: str) -> None:
         """Link the directory as virtio-<disk id> in the instance. Raises LabError."""
         disk = self._disks / disk_id

@@ -17,6 +17,9 @@ class BlockStore(Protocol):
     def attach(self, disk_id: str, instance_id: str) -> None:
         """Make the disk a block device of the instance, found there by its disk id as on a CVM."""
 
+    def copy_snapshot(self, snapshot_id: str, copy_id: str) -> None:
+        """Copy a snapshot's image under another id."""
+
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Forget a snapshot's image."""
 

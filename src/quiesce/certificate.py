@@ -22,6 +22,8 @@ from quiesce.story import Story
 VERSION = 1
 TAG_LEVEL = "quiesce:level"
 TAG_SEAL = "quiesce:seal"
+TAG_SET_SIZE = "quiesce:set-size"
+"""How many snapshots the set has: one that lost a member restores nothing, and no state says that a snapshot is gone."""
 SEAL_DIGITS = 32
 SINGLY, BY_GROUP = "CreateSnapshot", "CreateSnapshotGroup"
 

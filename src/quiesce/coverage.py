@@ -73,7 +73,7 @@ def _row(
 def _newest(points: Iterable[Point]) -> dict[Level, datetime]:
     found: dict[Level, datetime] = {}
     for point in points:
-        if point.pending or not point.complete:
+        if not point.whole:
             continue
         for level in Level:
             if Level.NONE < level <= point.level:

@@ -23,7 +23,7 @@ MAX_EVENT_BYTES = 128 * 1024
 START_S = 10.0
 """What a cold start and the first look-ups of a worker may take."""
 TURN_S = 1.3
-"""How long one share of the rate is taken by one target: its window, and getting the hold."""
+"""How long one allowance of the rate is taken by one target: its window, and getting the hold."""
 KIND: Literal["quiesce-batch"] = "quiesce-batch"
 
 
@@ -36,7 +36,7 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One batch of a run, ``number`` 1 to ``of``. ``share`` is how many CreateSnapshot it may send in any second."""
+    """One batch of a run, ``number`` 1 to ``of``. ``allowance`` is how many CreateSnapshot it may send in any second."""
 
     kind: Literal["quiesce-batch"] = KIND
     run_id: str
@@ -44,7 +44,7 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     trigger: str
     number: int
     of: int
-    share: int
+    allowance: int
     targets: tuple[Assignment, ...]
     seal: str = ""
 
@@ -54,8 +54,8 @@ def split(plans: Sequence[TargetPlan], trigger: str, *, time_s: float, key: Sign
 
     Raises PolicyError when they would not be done in time.
     """
-    share = max(calls_of(plan) for plan in plans)
-    workers = min(max(1, CALLS_PER_S // share), len(plans))
+    allowance = max(calls_of(plan) for plan in plans)
+    workers = min(max(1, CALLS_PER_S // allowance), len(plans))
     each = math.ceil(len(plans) / workers)
     if START_S + each * TURN_S > time_s:
         most = int(max(0.0, time_s - START_S) / TURN_S) * workers
@@ -66,7 +66,7 @@ def split(plans: Sequence[TargetPlan], trigger: str, *, time_s: float, key: Sign
             )
         )
     chunks = [plans[start : start + each] for start in range(0, len(plans), each)]
-    return tuple(_batch(chunk, trigger, number, len(chunks), share, key) for number, chunk in enumerate(chunks, 1))
+    return tuple(_batch(chunk, trigger, number, len(chunks), allowance, key) for number, chunk in enumerate(chunks, 1))
 
 
 def calls_of(plan: TargetPlan) -> int:
@@ -99,14 +99,14 @@ def as_event(batch: Batch) -> Mapping[str, object]:
     return event
 
 
-def _batch(plans: Sequence[TargetPlan], trigger: str, number: int, of: int, share: int, key: SigningKey) -> Batch:
+def _batch(plans: Sequence[TargetPlan], trigger: str, number: int, of: int, allowance: int, key: SigningKey) -> Batch:
     unsealed = Batch(
         run_id=plans[0].run_id,
         policy=plans[0].policy,
         trigger=trigger,
         number=number,
         of=of,
-        share=share,
+        allowance=allowance,
         targets=tuple(Assignment(plan.instance_id, plan.address, plan.disks) for plan in plans),
     )
     return msgspec.structs.replace(unsealed, seal=_seal(unsealed, key))

@@ -1,8 +1,9 @@
 """The follow-up, a timer with the message ``@follow-up``: what is left to do and to say when runs are over.
 
-Gives snapshots that are tagged and still called pending their own names, prunes what the policies' retention lets go, and
-writes a line that an alarm can match for every disk that no policy covers or whose objective is missed, and for every
-snapshot that does not get complete.
+Gives snapshots that are tagged and still called pending their own names, copies them to other regions and shares them with
+other accounts where a policy says so, prunes what the policies' retention lets go, and writes a line that an alarm can
+match for every disk that no policy covers or whose objective is missed, for every snapshot that does not get complete, and
+for every set that has lost a member.
 """
 
 from __future__ import annotations
@@ -14,14 +15,19 @@ from quiesce import coverage, pruning
 from quiesce.adapters.cbs import every_disk, find_disks
 from quiesce.adapters.cvm import find_instances
 from quiesce.adapters.estate import Made, made_here, rename
+from quiesce.copies import copy_all
 from quiesce.coverage import Finding
 from quiesce.errors import CloudError
 from quiesce.model import Level
 from quiesce.plan import chosen_disks
 from quiesce.policies import Policy
+from quiesce.retention import Point
+from quiesce.sharing import share_all
 from quiesce.wiring import Wiring
 
 MESSAGE = "@follow-up"
+LISTED_AFTER = timedelta(minutes=10)
+"""How long after its cut a snapshot that is not listed may still be about to be."""
 STUCK_AFTER = timedelta(hours=6)
 """How long a snapshot may take until it is complete. There is no state that says that one failed (SDK, SnapshotState)."""
 
@@ -34,13 +40,15 @@ def is_follow_up(event: object) -> bool:
 def follow_up(policies: Mapping[str, Policy], wiring: Wiring) -> dict[str, int]:
     """Do all of it once; returns counts. Raises CloudError when the estate cannot be listed; nothing was changed then."""
     now = datetime.now(timezone.utc)
-    made = made_here(wiring.shared.cbs)
+    made: Sequence[Made] = made_here(wiring.shared.cbs)
     disks = every_disk(wiring.cloud)
     chosen = {name: _chosen(wiring, policy) for name, policy in policies.items()}
     rows = coverage.cover(disks, chosen, policies, [one.point for one in made], now)
-    counts = {
-        "renamed": _rename(made, wiring),
-        "stuck": _stuck(made, now, wiring),
+    _watch(made, now, wiring)
+    counts = {"renamed": _rename(made, wiring)}
+    made = share_all(policies, copy_all(policies, made, now, wiring), now, wiring)
+    counts |= {
+        **{word: sum(applies(one.point, now) for one in made) for word, applies in _STATES.items()},
         "deleted": _prune(policies, made, now, wiring),
         **{finding.value: sum(row.finding is finding for row in rows) for finding in Finding},
     }
@@ -72,13 +80,30 @@ def _rename(made: Iterable[Made], wiring: Wiring) -> int:
     return renamed
 
 
-def _stuck(made: Iterable[Made], now: datetime, wiring: Wiring) -> int:
-    late = [one.point for one in made if not one.point.complete and now - one.point.created_at > STUCK_AFTER]
-    for point in late:
-        age_hours = round((now - point.created_at).total_seconds() / 3600, 1)
-        ids = {"snapshot_id": point.snapshot_id, "disk_id": point.disk_id, "age_hours": age_hours}
-        wiring.log.step({"step": "snapshot", "outcome": "stuck", **ids})
-    return len(late)
+def _creating(point: Point, now: datetime) -> bool:
+    return not point.complete and not _stuck(point, now)
+
+
+def _stuck(point: Point, now: datetime) -> bool:
+    return not point.complete and now - point.created_at > STUCK_AFTER
+
+
+def _lost(point: Point, now: datetime) -> bool:
+    return point.missing > 0 and now - point.created_at > LISTED_AFTER
+
+
+_STATES = {"creating": _creating, "stuck": _stuck, "vanished": _lost}
+
+
+def _watch(made: Iterable[Made], now: datetime, wiring: Wiring) -> None:
+    """Write a line for each that is not complete, and for each whose set has lost a member: it restores nothing then."""
+    for one in made:
+        point = one.point
+        for word in (word for word, applies in _STATES.items() if applies(point, now)):
+            age_hours = round((now - point.created_at).total_seconds() / 3600, 1)
+            ids = {"snapshot_id": point.snapshot_id, "disk_id": point.disk_id, "run_id": point.run_id}
+            facts = {"percent": one.percent, "missing": point.missing, "age_hours": age_hours}
+            wiring.log.step({"step": "snapshot", "outcome": word, **ids, **facts})
 
 
 def _prune(policies: Mapping[str, Policy], made: Sequence[Made], now: datetime, wiring: Wiring) -> int:

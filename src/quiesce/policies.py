@@ -26,6 +26,8 @@ else:
 RESERVED_TAG_PREFIXES = ("qcs:", "project", "qcloud", "tencent", "quiesce")
 """The first four are the cloud's (tag service and CVM, limits), the last is ours."""
 MAX_TAGS = 20
+OUR_SOURCE = "quiesce"
+"""Source of the events that runs publish (adapters/event_bus)."""
 MIN_GROUP = 2
 POLICY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _TAG_TEXT = re.compile(r"[A-Za-z0-9_.:/@=+-]{1,127}")
@@ -33,6 +35,8 @@ _TAG_TEXT = re.compile(r"[A-Za-z0-9_.:/@=+-]{1,127}")
 
 InstanceId = Annotated[str, Meta(pattern=r"^ins-[a-z0-9]{4,12}\Z")]
 DiskId = Annotated[str, Meta(pattern=rf"^{naming.DISK_ID.pattern}\Z")]
+Region = Annotated[str, Meta(pattern=r"^[a-z]{2,4}-[a-z0-9-]{3,30}\Z")]
+AccountId = Annotated[str, Meta(pattern=r"^[0-9]{5,20}\Z")]
 Prefix = Annotated[str, Meta(pattern=rf"^{naming.PREFIX.pattern}\Z")]
 
 
@@ -77,6 +81,26 @@ class Retention(Table, frozen=True):
     yearly: Annotated[int, Meta(ge=0, le=10_000)] = 0
 
 
+class Copy(Table, frozen=True):
+    """Other regions that get a copy of every complete set of the level asked for.
+
+    Retention does not reach there, so how long a copy is kept has to be said.
+    """
+
+    regions: Annotated[tuple[Region, ...], Meta(min_length=1, max_length=20)]
+    expire_after_days: Annotated[int, Meta(ge=2, le=36_500)]
+
+
+class Share(Table, frozen=True):
+    """Other accounts that may use every complete set of the level asked for.
+
+    What is shared cannot be deleted, so for how many days has to be said; it is taken back then.
+    """
+
+    accounts: Annotated[tuple[AccountId, ...], Meta(min_length=1, max_length=50)]
+    days: Annotated[int, Meta(ge=1, le=36_500)]
+
+
 class Policy(Table, frozen=True):
     """One ``[policies.<name>]`` table. Limits in seconds; ``expire_after_days`` None keeps the snapshots.
 
@@ -99,6 +123,8 @@ class Policy(Table, frozen=True):
     events: tuple[EventFilter, ...] = ()
     retention: Retention | None = None
     objective_hours: Annotated[float, Meta(gt=0, le=8784)] | None = None
+    copy: Copy | None = None
+    share: Share | None = None
 
     @property
     def asked(self) -> Level:
@@ -169,9 +195,10 @@ def _wrong_value(path: str, value: object, kind: object) -> Iterator[str]:
     if kind == Targets:
         yield from _wrong(path, value, Targets)
         return
-    if kind == TagSelector | None:
-        yield from _wrong(path, value, TagSelector)
-        return
+    for table in (TagSelector, Retention, Copy, Share):
+        if kind == table | None:
+            yield from _wrong(path, value, table)
+            return
     try:
         msgspec.convert(value, type=kind)
     except msgspec.ValidationError as error:
@@ -190,6 +217,8 @@ def _inconsistent(name: str, policy: Policy) -> Iterator[str]:
         yield "consistency_group: name its members in targets.instances, at least two, in the order in which they are held"
     if policy.acquire_limit_s >= policy.hold_limit_s:
         yield "hold_limit_s: must be longer than acquire_limit_s, which is a part of it"
+    if any(one.source == OUR_SOURCE for one in policy.events):
+        yield f"events: {OUR_SOURCE} is the source of the results that runs publish; a run that starts a run never ends"
     yield from _wrong_tags(policy.tags)
 
 

@@ -26,16 +26,16 @@ class Pruned:
     failure: str = ""
 
 
-def points_of(name: str, policy: Policy, made: Iterable[Made]) -> list[Point]:
+def made_for(name: str, policy: Policy, made: Iterable[Made]) -> list[Made]:
     """Those that were made for a policy: by its tag, and where that is missing by its prefix."""
     prefix = policy.name_prefix or name
-    return [one.point for one in made if one.policy == name or (not one.policy and one.prefix == prefix)]
+    return [one for one in made if one.policy == name or (not one.policy and one.prefix == prefix)]
 
 
 def plan(name: str, policy: Policy, made: Iterable[Made], now: datetime) -> tuple[Decision, ...]:
     """Decide about every set of a policy; without a ``retention`` table everything stays."""
     rules = Rules(**msgspec.to_builtins(policy.retention)) if policy.retention else Rules()
-    return decide(points_of(name, policy, made), rules, now)
+    return decide([one.point for one in made_for(name, policy, made)], rules, now)
 
 
 def carry_out(decisions: Sequence[Decision], cloud: Cloud | None) -> tuple[Pruned, ...]:

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 
 from quiesce.adapters.cls import RunRecords
 from quiesce.adapters.discard import discard
+from quiesce.adapters.event_bus import publish
 from quiesce.budget import DISCARD_S
 from quiesce.certificate import BY_GROUP, Certificate, issue
 from quiesce.course import Outcome
@@ -81,6 +82,18 @@ class Recorder:
             RunRecords(self._wiring.cloud, topic).write(records, time.time_ns() // 1_000_000)
         except CloudError as error:
             self.note("run_record", "trouble", reason=str(error))
+
+    def publish(self, report: Report) -> None:
+        """Put what was got on the event bus; a failure is logged and changes nothing else."""
+        bus = self._wiring.settings.event_bus
+        if bus is None:
+            return
+        targets = [{**summary(target), "status": target.status.value} for target in report.targets]
+        data = {**self._ids, "status": report.status.value, "path": body_of(report)["path"], "targets": targets}
+        try:
+            publish(self._wiring.cloud, bus, report.run_id, report.policy, report.status.value, data)
+        except CloudError as error:
+            self.note("event", "trouble", reason=str(error))
 
 
 def _late_expiry(plan: TargetPlan, certificate: Certificate) -> str | None:

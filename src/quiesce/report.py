@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quiesce import facts
-from quiesce.certificate import TAG_LEVEL, TAG_SEAL, Certificate, SigningKey, seal
+from quiesce.certificate import TAG_LEVEL, TAG_SEAL, TAG_SET_SIZE, Certificate, SigningKey, seal
 from quiesce.course import Outcome
 from quiesce.model import Level, OnQuiesceFailure
 from quiesce.naming import pending
@@ -125,6 +125,7 @@ def tags_of(outcome: Outcome, certificate: Certificate, key: SigningKey) -> Mapp
         "quiesce:instance": plan.instance_id,
         "quiesce:policy": plan.policy,
         TAG_LEVEL: verdict.level.word,
+        TAG_SET_SIZE: str(len(plan.intents)),
         TAG_SEAL: seal(plan, verdict.level, verdict.snapshots, key),
         **held,
     }

@@ -33,6 +33,8 @@ _ACCEPTED = (
     "ending in /runs and GET of /runs/<run id>?policy=<policy>"
 )
 _ONE_RUN = re.compile(rf".*/runs/({naming.RUN_ID.pattern})", re.ASCII)
+_FUNCTION_URL_KEYS = frozenset({"httpMethod", "path", "headers", "queryString", "body"})
+"""Everything that an event of a function URL has (SCF, function URL); one with more came through something else."""
 _TIMER_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -70,7 +72,7 @@ class _HttpCall:
     headers: Mapping[str, str]
     body: bytes
     query: Mapping[str, str]
-    through_gateway: bool
+    of_function_url: bool
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,9 @@ def _from_http(call: _HttpCall, request_id: str, settings: Settings, now: dateti
     idempotency_key = call.headers.get("idempotency-key", "")
     if not re.fullmatch(r"[!-~]{0,128}", idempotency_key):
         raise RequestError("Idempotency-Key must be at most 128 visible ASCII characters")
-    if settings.http_auth is HttpAuth.HMAC or call.through_gateway:
-        # CAM guards the function URL only, never API Gateway. A replay without a key of its own is the same run.
+    if settings.http_auth is HttpAuth.HMAC or not call.of_function_url:
+        # CAM guards the function URL only, neither API Gateway nor a load balancer. A replay without a key of its own is
+        # the same run.
         default_key = _verify(call, idempotency_key, settings.http_secret, now)
     else:
         default_key = request_id
@@ -175,7 +178,7 @@ def _question(call: _HttpCall, settings: Settings, now: datetime) -> Question:
     policy = call.query.get("policy", "")
     if not found or not policy:
         raise RequestError(f"a run is asked for with its policy: {_ACCEPTED}")
-    if settings.http_auth is HttpAuth.HMAC or call.through_gateway:
+    if settings.http_auth is HttpAuth.HMAC or not call.of_function_url:
         asked = f"/runs/{found[1]}?policy={policy}".encode(errors="replace")
         _verify(replace(call, body=asked), "", settings.http_secret, now)
     return Question(policy, found[1])
@@ -203,7 +206,7 @@ def _http_call(event: Mapping[str, object]) -> _HttpCall:
         headers=_headers(event.get("headers")),
         body=_body(event),
         query=_query(event),
-        through_gateway="requestContext" in event,
+        of_function_url=event.keys() <= _FUNCTION_URL_KEYS,
     )
 
 

@@ -33,11 +33,23 @@ class Point:
     pending: bool = False
     complete: bool = True
     bound: str = ""
+    missing: int = 0
+    """How many snapshots of its set are no longer there."""
+
+    @property
+    def set_key(self) -> tuple[str, str]:
+        """What its set is known by: what one run made of one instance."""
+        return self.run_id, self.instance_id
+
+    @property
+    def whole(self) -> bool:
+        """Whether its set can be restored, for all that is known: it is complete, vouched for, and has all its members."""
+        return self.complete and not self.pending and not self.missing
 
     @property
     def usable(self) -> bool:
         """Whether a database can be restored from it, for all that is known."""
-        return self.level is Level.APPLICATION and self.complete and not self.pending
+        return self.level is Level.APPLICATION and self.whole
 
 
 @dataclass(frozen=True)
@@ -108,7 +120,7 @@ def _sets(points: Iterable[Point]) -> list[tuple[Point, ...]]:
     """Put together what one run made of one instance; newest first."""
     found: dict[tuple[str, str], list[Point]] = {}
     for point in points:
-        found.setdefault((point.run_id, point.instance_id), []).append(point)
+        found.setdefault(point.set_key, []).append(point)
 
     def age(one: Sequence[Point]) -> tuple[datetime, str]:
         return max(point.created_at for point in one), one[0].run_id
@@ -121,15 +133,15 @@ def _must_stay(one: Sequence[Point], now: datetime) -> list[str]:
     reasons += [f"{point.snapshot_id} is not complete" for point in one if not point.complete]
     if any(point.pending and now - point.created_at < PENDING_FOR for point in one):
         reasons.append("its level is not known yet, and its run may be at work")
+    if any(point.missing and now - point.created_at < PENDING_FOR for point in one):
+        reasons.append("a part of it is not listed, and it is younger than a day")
     return reasons
 
 
 def _keep_newest_application(sets: Sequence[tuple[Point, ...]], kept: dict[int, list[str]]) -> None:
     safe: set[str] = set()
     for number, one in enumerate(sets):
-        usable = {
-            point.disk_id for point in one if point.level is Level.APPLICATION and not point.pending and point.complete
-        }
+        usable = {point.disk_id for point in one if point.usable}
         newest = sorted(usable - safe)
         if newest:
             kept[number].append(f"the newest application-consistent point of {', '.join(newest)}")
@@ -137,7 +149,7 @@ def _keep_newest_application(sets: Sequence[tuple[Point, ...]], kept: dict[int, 
 
 
 def _keep_by_rules(sets: Sequence[tuple[Point, ...]], rules: Rules, kept: dict[int, list[str]]) -> None:
-    """Count what is a restore point for good: a set whose level is known, and is not none."""
+    """Count what is a restore point for good: a whole set whose level is known, and is not none."""
     for instance_id in {one[0].instance_id for one in sets}:
         counted = [n for n, one in enumerate(sets) if one[0].instance_id == instance_id and _is_a_point(one)]
         for place, number in enumerate(counted[: rules.last], 1):
@@ -153,4 +165,4 @@ def _keep_by_rules(sets: Sequence[tuple[Point, ...]], rules: Rules, kept: dict[i
 
 
 def _is_a_point(one: Sequence[Point]) -> bool:
-    return all(point.level > Level.NONE and not point.pending for point in one)
+    return all(point.level > Level.NONE and not point.pending and not point.missing for point in one)

@@ -62,6 +62,7 @@ class Run:
         report = Report(self._request.run_id, self._request.policy, (*map(_refused, refusals), *reports))
         self._recorder.note("run", report.status.value, targets=len(report.targets))
         self._recorder.upload(report)
+        self._recorder.publish(report)
         return report
 
     def _plan(self) -> tuple[tuple[TargetPlan, ...], tuple[Refusal, ...]]:

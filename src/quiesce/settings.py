@@ -1,7 +1,6 @@
 """The function's environment variables, read at every invocation into one frozen value.
 
-SCF refreshes the role's temporary keys per invocation, so nothing here may be kept from one invocation to the next
-(docs/reference/settings.md has the table of variables).
+SCF refreshes the role's temporary keys per invocation, so nothing here may be kept from one invocation to the next.
 """
 
 from __future__ import annotations
@@ -84,6 +83,10 @@ class Settings:
     cls_topic: str | None
     fleet_above: int
     """With more targets than this a run is handed to workers, each an invocation of this function."""
+    snapshot_quota: int | None = None
+    """How many snapshots the region takes; None: as documented, 0: never checked (adapters/quota)."""
+    event_bus: str | None = None
+    """Id of the EventBridge bus that what runs got is published on."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], code_dir: Path = CODE_DIR) -> Settings:
@@ -98,6 +101,10 @@ class Settings:
             http_secret=read.secret("QUIESCE_HTTP_KEY"),
             certificate_key=SigningKey(certificate_key.key_id, certificate_key.secret),
             cls_topic=read.optional("QUIESCE_CLS_TOPIC"),
+            snapshot_quota=read.whole("QUIESCE_SNAPSHOT_QUOTA"),
+            event_bus=read.optional(
+                "QUIESCE_EVENT_BUS", "the id of a custom event bus, like eb-l65vlc2u", r"eb-[a-z0-9]{4,20}"
+            ),
             fleet_above=int(read.number("QUIESCE_FLEET_ABOVE", 16, low=1, high=1000, whole=True)),
         )
         if read.problems:
@@ -195,6 +202,9 @@ class _Reader:
             self.problems.append(f"{name} must be {kind} from {low:g} to {high:g}, not {text!r}")
             return default
         return value
+
+    def whole(self, name: str) -> int | None:
+        return None if self.optional(name) is None else int(self.number(name, 0, low=0, high=10_000_000, whole=True))
 
     def file(self, name: str, what: str, default: str | None = None) -> Path:
         value = self.optional(name) or default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 import uuid
@@ -14,7 +15,7 @@ from quiesce.adapters.hook_client import HookClient
 from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.rate_limit import CREATES_PER_WINDOW, Paces, RateLimit
 from quiesce.adapters.tencent import Cloud
-from quiesce.adapters.warm import Shared
+from quiesce.adapters.warm import Pool, Shared
 from quiesce.certificate import recorded_level
 from quiesce.course import Target
 from quiesce.model import TargetPlan
@@ -36,16 +37,34 @@ class Opened:
         self.snapshots.close()
 
 
+@dataclass(frozen=True)
+class Region:
+    """Another region: its disks' API, and its tags'."""
+
+    cbs: Pool
+    tag: Pool
+
+
 class Wiring:
     """The cloud, the log, and what the targets of a run share."""
 
     def __init__(self, settings: Settings, log: JsonLog, *, calls_per_window: int = CREATES_PER_WINDOW) -> None:
-        """``calls_per_window``: this worker's share of the rate limit, of each API."""
+        """``calls_per_window``: this worker's allowance of the rate limit, of each API."""
         self.settings = settings
         self.log = log
         self.cloud = Cloud(settings.cloud, Paces(time, calls_per_window).wait)
         self._rate_limit = RateLimit(time, calls_per_window)
-        self.shared = Shared(self.cloud, time)
+        self.shared = Shared(self.cloud, time, settings.snapshot_quota)
+        self._calls_per_window = calls_per_window
+        self._regions: dict[str, Region] = {}
+
+    def region(self, name: str) -> Region:
+        """Make what another region's snapshots are asked by; its rate limit is its own."""
+        if name not in self._regions:
+            elsewhere = dataclasses.replace(self.settings.cloud, region=name)
+            cloud = Cloud(elsewhere, Paces(time, self._calls_per_window).wait)
+            self._regions[name] = Region(Pool(cloud, "cbs", "2017-03-12", time), Pool(cloud, "tag", "2018-08-13", time))
+        return self._regions[name]
 
     @contextmanager
     def targets(self, plans: Sequence[TargetPlan]) -> Iterator[list[Target]]:

@@ -1,9 +1,9 @@
-"""One batch of a run that was dispatched: its targets one after the other, as fast as its share of the rate limit allows.
+"""One batch of a run that was dispatched: its targets one after the other, as fast as its allowance lets it.
 
 check    six at a time, each in its own time: an instance that does not answer keeps no other waiting
 look up  ten disks by one call, as soon as they are checked and there is room: a call for each target would be more
          than the whole account has
-hold     four for each call of the share: one is held, two are prepared, one is written down
+hold     four for each call of the allowance: one is held, two are prepared, one is written down
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from quiesce.settings import Settings
 from quiesce.wiring import Opened, Wiring
 
 CHECKS_AT_ONCE = 6
-HOLDS_PER_SHARE = 4
+HOLDS_PER_CALL = 4
 SURE_S, LOOK_EVERY_S = 1.0, 0.02
 """How long after a preparation was asked for it is certain that it was not refused, and how often that is looked at."""
 GATHER_S = 0.25
@@ -54,10 +54,10 @@ class Worker:
         self._batch = batch
         self._policy = policy
         self._settings = settings
-        self._wiring = Wiring(settings, log, calls_per_window=batch.share)
+        self._wiring = Wiring(settings, log, calls_per_window=batch.allowance)
         ids = {"run_id": batch.run_id, "policy": batch.policy, "trigger": batch.trigger, "batch": batch.number}
         self._recorder = Recorder(self._wiring, ids)
-        self._holds_at_once = HOLDS_PER_SHARE * batch.share
+        self._holds_at_once = HOLDS_PER_CALL * batch.allowance
         self._room = threading.Semaphore(DISKS_PER_FILTER + self._holds_at_once)
         """One for each target that is being checked, or later, and not yet done."""
         self._checked: queue.SimpleQueue[_Checked] = queue.SimpleQueue()
@@ -165,6 +165,7 @@ class Worker:
                 one.result()
         report = Report(self._batch.run_id, self._batch.policy, tuple(self._reports))
         self._recorder.upload(report)
+        self._recorder.publish(report)
         if self._stop.is_set() or len(self._reports) < targets:
             why = "another delivery of it is at work" if self._stop.is_set() else "the time does not do for all of it"
             self._recorder.note("batch", "unfinished", done=len(self._reports), targets=targets, reason=why)

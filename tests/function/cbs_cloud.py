@@ -49,6 +49,9 @@ def cooperative(received: Received) -> Reply:
     """Answer as a cloud in which all is well and no snapshot is being made."""
     if received.action == "DescribeSnapshots":
         return answer(TotalCount=0, SnapshotSet=[])
+    if received.action == "DescribeSnapshotOverview":
+        return answer(TotalNums=3)
     if received.action == "DescribeDisks":
-        return answer(TotalCount=1, DiskSet=[{"DiskId": received.params["DiskIds"][0]}])
+        listed = received.params.get("DiskIds", ["disk-aaaa1111"])
+        return answer(TotalCount=1, DiskSet=[{"DiskId": listed[0]}])
     return answer(SnapshotId="snap-for-" + received.params["DiskId"])

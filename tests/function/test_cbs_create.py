@@ -30,7 +30,8 @@ def test_create_uses_the_very_connection_that_connect_opened_for_its_disk(author
 
     assert ids == ["snap-for-disk-aaaa1111", "snap-for-disk-bbbb2222"]
     assert opened == server.connections == 3, "one per disk, and the reader's"
-    warmed = {r.params["DiskIds"][0]: r.connection for r in server.received if r.action == "DescribeDisks"}
+    looked = [r for r in server.received if r.action == "DescribeDisks" and "DiskIds" in r.params]
+    warmed = {r.params["DiskIds"][0]: r.connection for r in looked}
     used = {r.params["DiskId"]: r.connection for r in server.received if r.action == "CreateSnapshot"}
     assert used == warmed
 
@@ -95,7 +96,7 @@ def test_connecting_creates_nothing(authority: Authority) -> None:
     with authority.serve(cooperative) as server:
         snapshots(server, authority).connect([A, B])
 
-    assert set(server.actions()) == {"DescribeDisks", "DescribeSnapshots"}
+    assert set(server.actions()) == {"DescribeDisks", "DescribeSnapshots", "DescribeSnapshotOverview"}
 
 
 def test_a_disk_that_has_gone_is_noticed_before_the_hold(authority: Authority) -> None:

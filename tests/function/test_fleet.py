@@ -32,8 +32,8 @@ def test_every_target_is_in_one_batch_and_all_shares_together_stay_within_the_li
     planned = plans(*disks_of)
     batches = fleet.split(planned, "timer", time_s=LONG_S, key=KEY)
     assert [target.instance_id for batch in batches for target in batch.targets] == [plan.instance_id for plan in planned]
-    assert sum(batch.share for batch in batches) <= max(fleet.CALLS_PER_S, *disks_of)
-    assert all(batch.share >= len(target.disks) for batch in batches for target in batch.targets)
+    assert sum(batch.allowance for batch in batches) <= max(fleet.CALLS_PER_S, *disks_of)
+    assert all(batch.allowance >= len(target.disks) for batch in batches for target in batch.targets)
     assert [(batch.number, batch.of) for batch in batches] == [(n, len(batches)) for n in range(1, len(batches) + 1)]
 
 
@@ -56,7 +56,7 @@ def test_a_batch_comes_back_as_it_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"policy": "another"}, {"share": 20}, {"run_id": "another"}, {"seal": ""}, {"number": 7}, {"of": 1}]
+    "changes", [{"policy": "another"}, {"allowance": 20}, {"run_id": "another"}, {"seal": ""}, {"number": 7}, {"of": 1}]
 )
 def test_a_batch_that_was_altered_is_refused(changes: dict[str, object]) -> None:
     batch = fleet.split(plans(*[1] * 40), "timer", time_s=LONG_S, key=KEY)[0]

@@ -158,6 +158,10 @@ def test_with_cam_the_api_gateway_still_needs_a_signature_because_cam_does_not_g
     assert read(signed("api-gateway"), settings(HttpAuth.CAM)).policy == "nightly"
 
 
+def test_a_load_balancer_that_cam_does_not_guard_has_to_sign() -> None:
+    assert refusal(event("clb"), settings(HttpAuth.CAM)).status == 401
+
+
 def tampered(**changes: object) -> dict[str, Any]:
     return {**signed(key="deploy-42"), **changes}
 
@@ -218,7 +222,9 @@ def test_a_clock_may_be_300_s_off(seconds: int) -> None:
         pytest.param(event("eventbridge", specversion="2.0"), 400, "specversion '2.0'", id="a later specversion"),
         pytest.param(event("eventbridge", id=None), 400, "lacks its source", id="an event without an id"),
         pytest.param({"EventList": [event("eventbridge")] * 2}, 400, "batch of 2 EventBridge", id="several events"),
-        pytest.param({"EventType": "WorkflowTask"}, 400, "media processing event (WorkflowTask)", id="MPS"),
+        pytest.param(event("mps"), 400, "media processing event (WorkflowTask)", id="MPS"),
+        pytest.param(event("cmq"), 400, "a CMQ event", id="CMQ"),
+        pytest.param(event("clb"), 401, "X-Quiesce-Signature", id="CLB, which signs nothing"),
         pytest.param(event("cos"), 400, "a cos event", id="COS"),
         pytest.param(event("ckafka"), 400, "a Ckafka event", id="CKafka"),
         pytest.param(event("cls"), 400, "a CLS event", id="CLS"),

@@ -27,12 +27,22 @@ def histories(draw: st.DrawFn) -> list[Point]:
         level = draw(st.sampled_from(list(Level)))
         pending, complete = draw(st.booleans()) and draw(st.booleans()), draw(st.integers(0, 9)) > 0
         bound = draw(st.sampled_from(["", "", "", "", "shared", "being copied", "bound to an image"]))
+        missing = draw(st.sampled_from([0, 0, 0, 0, 1]))
         for disk in range(draw(st.integers(1, 3))):
             created = at + timedelta(seconds=disk)
             disk_id = f"disk-{instance}{disk}"
             points.append(
                 Point(
-                    f"snap-{run}-{disk}", disk_id, f"run-{run}", f"ins-{instance}", created, level, pending, complete, bound
+                    snapshot_id=f"snap-{run}-{disk}",
+                    disk_id=disk_id,
+                    run_id=f"run-{run}",
+                    instance_id=f"ins-{instance}",
+                    created_at=created,
+                    level=level,
+                    pending=pending,
+                    complete=complete,
+                    bound=bound,
+                    missing=missing,
                 )
             )
             bound = ""
@@ -49,6 +59,10 @@ PERIODS: dict[str, Callable[[datetime], str]] = {
 }
 
 
+def restores(p: Point) -> bool:
+    return p.level is Level.APPLICATION and p.complete and not p.pending and not p.missing
+
+
 def plain_model(points: list[Point], rules: Rules) -> set[str]:  # noqa: C901 - in one piece, to be read beside the rules
     """Ids that are kept, worked out as a person with a list and a pencil would."""
     kept: set[str] = set()
@@ -59,18 +73,19 @@ def plain_model(points: list[Point], rules: Rules) -> set[str]:  # noqa: C901 - 
     order = sorted(sets, key=lambda key: (when[key], key[1]), reverse=True)
     for key in order:
         one = sets[key]
-        young = any(p.pending and NOW - p.created_at < PENDING_FOR for p in one)
+        young = any((p.pending or p.missing) and NOW - p.created_at < PENDING_FOR for p in one)
         if young or any(p.bound or not p.complete for p in one):
             kept |= {p.snapshot_id for p in one}
     for disk in {p.disk_id for p in points}:
         for key in order:
-            if any(p.disk_id == disk and p.level is Level.APPLICATION and p.complete and not p.pending for p in sets[key]):
+            if any(p.disk_id == disk and restores(p) for p in sets[key]):
                 kept |= {p.snapshot_id for p in sets[key]}
                 break
     if rules == Rules():
         return {p.snapshot_id for p in points}
     for instance in {p.instance_id for p in points}:
-        good = [k for k in order if k[0] == instance and all(p.level > Level.NONE and not p.pending for p in sets[k])]
+        mine = [k for k in order if k[0] == instance]
+        good = [k for k in mine if all(p.level > Level.NONE and not p.pending and not p.missing for p in sets[k])]
         chosen = good[: rules.last]
         for word, name_of in PERIODS.items():
             first: dict[str, tuple[str, str]] = {}
@@ -97,7 +112,7 @@ def test_what_must_stay_is_never_deleted(points: list[Point], rules: Rules) -> N
         if point.bound or not point.complete:
             assert point.snapshot_id not in gone
     for disk in {p.disk_id for p in points}:
-        usable = [p for p in points if p.disk_id == disk and p.level is Level.APPLICATION and p.complete and not p.pending]
+        usable = [p for p in points if p.disk_id == disk and restores(p)]
         if usable:
             assert max(usable, key=lambda p: (p.created_at, p.run_id)).snapshot_id not in gone
 

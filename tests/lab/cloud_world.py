@@ -28,7 +28,7 @@ from quiesce_lab.errors import LabError
 
 REGION = "ap-guangzhou"
 SECRET_ID, SECRET_KEY, TOKEN = "AKIDlab", "key-of-the-lab", "token-of-the-lab"
-VERSIONS = {"cbs": "2017-03-12", "cvm": "2017-03-12", "tag": "2018-08-13", "cls": "2020-10-16"}
+VERSIONS = {"cbs": "2017-03-12", "cvm": "2017-03-12", "tag": "2018-08-13", "cls": "2020-10-16", "eb": "2021-04-16"}
 
 
 class ManualClock:
@@ -71,6 +71,11 @@ class MemoryBlocks:
         self._refuse(disk_id not in self.disks, f"no {disk_id}")
         self._refuse(disk_id in self.attached, f"{disk_id} is attached")
         self.attached[disk_id] = instance_id
+
+    def copy_snapshot(self, snapshot_id: str, copy_id: str) -> None:
+        self._refuse(snapshot_id not in self.snapshots, f"no {snapshot_id}")
+        self._refuse(copy_id in self.snapshots, f"{copy_id} exists")
+        self.snapshots[copy_id] = list(self.snapshots[snapshot_id])
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         self._refuse(snapshot_id not in self.snapshots, f"no {snapshot_id}")

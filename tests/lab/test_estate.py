@@ -1,8 +1,7 @@
-"""Pruning, coverage and the follow-up on an estate in the lab's cloud, by the commands that a person types."""
+"""Pruning and coverage of an estate in the lab's cloud, by the commands that a person types."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -12,51 +11,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from quiesce.adapters.logs import JsonLog
-from quiesce.certificate import TAG_LEVEL, SigningKey
 from quiesce.cli import main
-from quiesce.followup import follow_up
-from quiesce.policies import load
-from quiesce.settings import CloudSettings, Credentials, HttpAuth, Settings
-from quiesce.wiring import Wiring
-from quiesce_lab.cloud.model import Snapshot
-from tests.function.settings_for import hook_settings
 from tests.lab.cloud_world import REGION, SECRET_ID, SECRET_KEY, TOKEN, Lab, running_lab
-
-DISK, BARE = "disk-aaaa1111", "disk-bbbb2222"
-POLICIES = """
-[policies.nightly]
-objective_hours = 30
-[policies.nightly.targets]
-instances = ["ins-00lycyy6"]
-disks = ["disk-aaaa1111"]
-[policies.nightly.retention]
-last = 2
-daily = 3
-"""
+from tests.lab.estates import BARE, DISK, add, populate
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     with running_lab(tmp_path) as lab:
-        lab.cloud.world.add_instance("ins-00lycyy6", "10.0.0.7")
-        lab.disk(DISK, instance_id="ins-00lycyy6")
-        lab.disk(BARE, instance_id="ins-00lycyy6")
-        (tmp_path / "policies.toml").write_text(POLICIES)
+        populate(lab, tmp_path)
         yield lab
-
-
-def add(lab: Lab, number: int, days: float, *, level: str = "application", pending: bool = False, **fields: Any) -> str:
-    """Put a snapshot into the cloud as a run of so many days ago left it."""
-    now_s = lab.cloud.world.clock.time() - days * 86_400
-    name = f"quiesce-nightly-{number:010x}-{DISK.removeprefix('disk-')}" + "-pending" * pending
-    tags = {TAG_LEVEL: level, "quiesce:policy": "nightly", "quiesce:instance": "ins-00lycyy6"} if level else {}
-    snapshot = Snapshot(
-        f"snap-{number:08d}", DISK, 20, "DATA_DISK", f"{REGION}-1", False, name, now_s, now_s, 1.0, tags=tags, **fields
-    )
-    lab.blocks.snapshot(DISK, snapshot.snapshot_id)
-    lab.cloud.world.estate().snapshots[snapshot.snapshot_id] = snapshot
-    return snapshot.snapshot_id
 
 
 def run(lab: Lab, tmp_path: Path, *arguments: str) -> Result:
@@ -151,32 +115,6 @@ def test_a_file_or_a_key_that_cannot_be_used_is_said_and_nothing_is_asked(lab: L
     (tmp_path / "policies.toml").write_text("[policies]\n")
     result = run(lab, tmp_path, "prune")
     assert (result.exit_code, lab.cloud.record.calls) == (4, ())
-
-
-def test_the_follow_up_renames_prunes_and_writes_lines_that_an_alarm_can_match(lab: Lab, tmp_path: Path) -> None:
-    for number in range(5):
-        add(lab, number, number + 0.1)
-    unnamed = add(lab, 8, 0.05, pending=True)
-    stuck = add(lab, 9, 1.0, level="", pending=True, stuck_percent=35)
-    out = io.StringIO()
-    settings = Settings(
-        policies=tmp_path / "policies.toml",
-        hook=hook_settings(1, lab.ca_file),
-        cloud=CloudSettings(REGION, Credentials(SECRET_ID, SECRET_KEY, TOKEN), lab.endpoint, None, lab.ca_file, 2.0),
-        http_auth=HttpAuth.HMAC,
-        http_secret=None,
-        certificate_key=SigningKey("k", b"a secret of the tests"),
-        cls_topic=None,
-        fleet_above=16,
-    )
-    counts = follow_up(load(tmp_path / "policies.toml"), Wiring(settings, JsonLog(out, common={}, hidden=())))
-    assert counts == {"renamed": 1, "stuck": 1, "deleted": 2, "covered": 1, "late": 0, "uncovered": 1}
-    assert not lab.cloud.world.estate().snapshots[unnamed].name.endswith("-pending")
-    lines = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert {"step": "snapshot", "outcome": "stuck"}.items() <= next(
-        line for line in lines if line.get("snapshot_id") == stuck
-    ).items()
-    assert [line["disk_id"] for line in lines if line["step"] == "coverage"] == [BARE]
 
 
 def test_ages_are_told_by_the_hour_in_which_the_cloud_writes(lab: Lab, tmp_path: Path) -> None:

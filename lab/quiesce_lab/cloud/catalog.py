@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quiesce_lab.cloud import cbs, cls, cvm, disks, functions, groups, snapshots, tag
+from quiesce_lab.cloud import cbs, cls, cvm, disks, elsewhere, eventbridge, functions, groups, snapshots, tag
 from quiesce_lab.cloud.context import Handler
 
 
@@ -39,10 +39,10 @@ CBS = Service("cbs", "2017-03-12", "tencentcloud.cbs.v20170312.models", 20)
 CVM = Service("cvm", "2017-03-12", "tencentcloud.cvm.v20170312.models", 40)
 TAG = Service("tag", "2018-08-13", "tencentcloud.tag.v20180813.models", 20, needs_region=False)
 CLS = Service("cls", "2020-10-16", "tencentcloud.cls.v20201016.models", 500)
-
 SCF = Service("scf", "2018-04-16", "tencentcloud.scf.v20180416.models", 300)
+EB = Service("eb", "2021-04-16", "tencentcloud.eb.v20210416.models", 5000)
 
-SERVICES = {service.name: service for service in (CBS, CVM, TAG, CLS, SCF)}
+SERVICES = {service.name: service for service in (CBS, CVM, TAG, CLS, SCF, EB)}
 
 _ACTIONS = (
     Action("DescribeDisks", CBS, cbs.describe_disks),
@@ -54,6 +54,14 @@ _ACTIONS = (
     Action("DeleteSnapshotGroup", CBS, groups.delete_snapshot_group),
     Action("DeleteSnapshots", CBS, snapshots.delete_snapshots, ("SnapshotIds",)),
     Action("ModifySnapshotAttribute", CBS, snapshots.modify_snapshot_attribute, ("SnapshotId",)),
+    Action("CopySnapshotCrossRegions", CBS, elsewhere.copy_snapshot_cross_regions, ("DestinationRegions", "SnapshotId")),
+    Action(
+        "ModifySnapshotsSharePermission",
+        CBS,
+        elsewhere.modify_snapshots_share_permission,
+        ("AccountIds", "Permission", "SnapshotIds"),
+    ),
+    Action("DescribeSnapshotSharePermission", CBS, elsewhere.describe_snapshot_share_permission, ("SnapshotId",)),
     Action(
         "CreateDisks",
         CBS,
@@ -74,6 +82,7 @@ _ACTIONS = (
     Action("ModifyResourceTags", TAG, tag.modify_resource_tags, ("Resource",)),
     Action("TagResources", TAG, tag.tag_resources, ("ResourceList", "Tags")),
     Action("Invoke", SCF, functions.invoke, ("FunctionName",)),
+    Action("PutEvents", EB, eventbridge.put_events, ("EventList", "EventBusId")),
     Action("UploadLog", CLS, cls.upload_log, ("TopicId",), octets=True),
     Action("SearchLog", CLS, cls.search_log, ("From", "To"), ("HighLight", "SamplingRate")),
 )

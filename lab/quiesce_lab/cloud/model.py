@@ -12,6 +12,7 @@ SYSTEM_DISK = "SYSTEM_DISK"
 DATA_DISK = "DATA_DISK"
 NORMAL = "NORMAL"
 CREATING = "CREATING"
+COPYING = "COPYING_FROM_REMOTE"
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,18 @@ class Snapshot:
     shared_with: list[str] = field(default_factory=list)
     copying_to: list[str] = field(default_factory=list)
     """What keeps it from being deleted: images made of it, accounts, and regions that a copy is under way to."""
+    copies_end_s: dict[str, float] = field(default_factory=dict)
+    """Regions that it has been copied to, and when each copy was or will be complete."""
+    copied: bool = False
+    """Whether it is itself a copy of a snapshot of another region."""
 
     def state(self, now_s: float) -> str:
-        """CREATING until its time is over, then NORMAL."""
-        return NORMAL if self.percent(now_s) == 100 else CREATING
+        """CREATING until its time is over, then NORMAL; a copy is COPYING_FROM_REMOTE (SDK, SnapshotState)."""
+        return NORMAL if self.percent(now_s) == 100 else COPYING if self.copied else CREATING
+
+    def copying(self, now_s: float) -> list[str]:
+        """Regions that a copy is under way to."""
+        return [*self.copying_to, *(region for region, end_s in self.copies_end_s.items() if now_s < end_s)]
 
     def percent(self, now_s: float) -> int:
         """Progress; 100 only when NORMAL."""
@@ -158,6 +167,8 @@ class Estate:
     groups: dict[str, SnapshotGroup] = field(default_factory=dict)
     topics: dict[str, Topic] = field(default_factory=dict)
     functions: dict[str, Invokable] = field(default_factory=dict)
+    event_buses: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+    """Custom event buses by their ids, each with the events that were put on it."""
     client_tokens: dict[str, tuple[dict[str, object], list[str]]] = field(default_factory=dict)
     """CreateDisks calls by ClientToken: the request, and the ids that it got."""
     provisioning: threading.Lock = dataclasses.field(default_factory=threading.Lock)

@@ -32,6 +32,8 @@ class Settings:
     """Time from the cut until a snapshot is NORMAL."""
     visible_after_s: Seconds = 0.2
     """Time from the answer of CreateSnapshot until DescribeSnapshots lists the id."""
+    copy_seconds: Seconds = 3.0
+    """Time from a copy's beginning until it is NORMAL in the other region."""
     snapshot_groups: bool = True
     """Whether the account has snapshot groups, which are on application (user guide, snapshot consistency group)."""
     group_gap_s: Seconds = 0.05

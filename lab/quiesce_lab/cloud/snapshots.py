@@ -52,13 +52,13 @@ def delete_snapshots(context: Context) -> Answer:
     if len(ids) > 100 or len(set(ids)) != len(ids):
         raise ApiError("InvalidParameterValue", "`SnapshotIds` takes at most 100 ids, each once.")
     with context.world.lock:
-        for snapshot in [_find(context.estate, snapshot_id) for snapshot_id in ids]:
+        for snapshot in [find_snapshot(context.estate, snapshot_id) for snapshot_id in ids]:
             if snapshot.state(now_s) != NORMAL:
                 raise ApiError(
                     "InvalidSnapshot.NotSupported",
                     f"The snapshot `{snapshot.snapshot_id}` is {snapshot.state(now_s)}; only NORMAL ones go.",
                 )
-            _insist_on_free(snapshot, with_images=context.body.get("DeleteBindImages") is True)
+            _insist_on_free(snapshot, now_s, with_images=context.body.get("DeleteBindImages") is True)
         for snapshot_id in ids:
             del context.estate.snapshots[snapshot_id]
     for snapshot_id in ids:
@@ -66,13 +66,13 @@ def delete_snapshots(context: Context) -> Answer:
     return {}
 
 
-def _insist_on_free(snapshot: Snapshot, *, with_images: bool) -> None:
+def _insist_on_free(snapshot: Snapshot, now_s: float, *, with_images: bool) -> None:
     """Refuse what others depend on (error codes of the SDK)."""
     if snapshot.images and not with_images:
         raise ApiError("UnsupportedOperation.SnapshotHasBindedImage", f"`{snapshot.snapshot_id}` has images.")
     if snapshot.shared_with:
         raise ApiError("UnsupportedOperation.SnapHasShared", f"`{snapshot.snapshot_id}` is shared.")
-    if snapshot.copying_to:
+    if snapshot.copying(now_s):
         raise ApiError("ResourceInUse.CopySnapshotConflict", f"`{snapshot.snapshot_id}` is being copied.")
 
 
@@ -81,9 +81,9 @@ def modify_snapshot_attribute(context: Context) -> Answer:
     body = context.body
     if not {"IsPermanent", "SnapshotName", "Deadline"} & body.keys():
         raise ApiError("MissingParameter", "Give at least one of `IsPermanent`, `SnapshotName` and `Deadline`.")
-    name, deadline_s = _name(body), _deadline(body, context.now_s())
+    name, deadline_s = name_of(body), _deadline(body, context.now_s())
     with context.world.lock:
-        snapshot = _find(context.estate, body["SnapshotId"])
+        snapshot = find_snapshot(context.estate, body["SnapshotId"])
         snapshot.name = name or snapshot.name
         if body.get("IsPermanent") is True:
             snapshot.deadline_s = None
@@ -164,7 +164,7 @@ def new_id(stem: str, taken: Container[str]) -> str:
 
 def _accept(context: Context) -> tuple[Disk, Snapshot]:
     body, now_s = context.body, context.now_s()
-    name, deadline_s, tags = _name(body), _deadline(body, now_s), read_cbs_tags(body.get("Tags"))
+    name, deadline_s, tags = name_of(body), _deadline(body, now_s), read_cbs_tags(body.get("Tags"))
     _refuse_what_is_not_there(body)
     with context.world.lock:
         disk = find_disk(context.estate, body["DiskId"], now_s)
@@ -195,7 +195,8 @@ def _usage(body: dict[str, Any], disk: Disk) -> str:
     return usage
 
 
-def _name(body: dict[str, Any]) -> str | None:
+def name_of(body: dict[str, Any]) -> str | None:
+    """Read ``SnapshotName``. Raises ApiError."""
     name: str | None = body.get("SnapshotName")
     if name is not None and not 2 <= len(name) <= 60:
         raise ApiError("InvalidParameterValue", "`SnapshotName` has 2 to 60 characters.")
@@ -214,7 +215,8 @@ def _deadline(body: dict[str, Any], now_s: float) -> float | None:
     return deadline_s
 
 
-def _find(estate: Estate, snapshot_id: str) -> Snapshot:
+def find_snapshot(estate: Estate, snapshot_id: str) -> Snapshot:
+    """Find a snapshot. Raises ApiError ``InvalidSnapshotId.NotFound``."""
     snapshot = estate.snapshots.get(snapshot_id)
     if snapshot is None:
         raise ApiError("InvalidSnapshotId.NotFound", f"The snapshot `{snapshot_id}` does not exist.")

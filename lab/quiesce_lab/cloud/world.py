@@ -153,6 +153,11 @@ class World:
             _refuse(name in functions, f"there is a function {name} already")
             functions[name] = function
 
+    def add_event_bus(self, bus_id: str, *, region: str = DEFAULT_REGION, uin: str = MAIN_UIN) -> None:
+        """Add a custom event bus of EventBridge."""
+        with self.lock:
+            self.estate(uin, region).event_buses[bus_id] = []
+
     def add_topic(self, topic_id: str, name: str = "topic", *, region: str = DEFAULT_REGION, uin: str = MAIN_UIN) -> None:
         """Add a CLS log topic with full-text and key-value index."""
         with self.lock:

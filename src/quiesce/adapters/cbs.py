@@ -116,10 +116,12 @@ class CbsSnapshots:
     def connect(self, intents: Sequence[Intent]) -> None:
         """Have one open connection per disk: one that was used just now, or else a new one, opened by reading that disk.
 
-        A disk that is being snapshotted by anybody is refused here: CreateSnapshot would be, inside the hold (API
-        reference, InvalidDisk.SnapshotCreating). Connections last, so that none is idle for longer than the hold takes.
+        A disk that is being snapshotted by anybody is refused here, and a set that the quota does not take: CreateSnapshot
+        would be, inside the hold (API reference, InvalidDisk.SnapshotCreating, InsufficientSnapshotQuota). Connections last,
+        so that none is idle for longer than the hold takes.
         """
         self._insist_on_idle([intent.disk_id for intent in intents])
+        self._shared.quota.take(len(intents))
         for intent in intents:
             api = self._connections.take()
             if api:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from quiesce.adapters.tags import Tag, as_mapping
 from quiesce.adapters.tencent import Answer, Api, Cloud, Nothing, Page, Reads, pages
-from quiesce.certificate import TAG_LEVEL
+from quiesce.certificate import TAG_LEVEL, TAG_SET_SIZE
 from quiesce.model import Level
 from quiesce.naming import PENDING, parse
 from quiesce.retention import Point
@@ -22,6 +24,7 @@ class _Snapshot(Answer, frozen=True):
     snapshot_name: str | None = None
     disk_id: str | None = None
     snapshot_state: str | None = None
+    percent: int | None = None
     create_time: str | None = None
     image_count: int | None = None
     share_reference: int | None = None
@@ -42,6 +45,11 @@ class Made:
     prefix: str
     name: str
     """Its own name, which it has once its level is known."""
+    tags: Mapping[str, str]
+    percent: int
+    copying_to: tuple[str, ...]
+    shares: int
+    """With how many accounts it is shared."""
 
 
 def made_here(reader: Reads) -> tuple[Made, ...]:
@@ -52,7 +60,20 @@ def made_here(reader: Reads) -> tuple[Made, ...]:
     params = {"OrderField": "CREATE_TIME", "Order": "DESC"}
     listed = [one for page in pages(reader, "DescribeSnapshots", params, _Snapshots) for one in page.snapshot_set or ()]
     found = (_made(one) for one in listed)
-    return tuple({one.point.snapshot_id: one for one in found if one is not None}.values())
+    return _counted(tuple({one.point.snapshot_id: one for one in found if one is not None}.values()))
+
+
+def _counted(made: tuple[Made, ...]) -> tuple[Made, ...]:
+    """Note of each how many members its set has lost: they are no longer listed."""
+    present = Counter(one.point.set_key for one in made)
+    return tuple(
+        replace(one, point=replace(one.point, missing=max(0, _set_size(one) - present[one.point.set_key]))) for one in made
+    )
+
+
+def _set_size(one: Made) -> int:
+    text = one.tags.get(TAG_SET_SIZE, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def rename(cbs: Reads, snapshot_id: str, name: str) -> None:
@@ -81,7 +102,16 @@ def _made(one: _Snapshot) -> Made | None:
         complete=one.snapshot_state == "NORMAL",
         bound=_bound(one),
     )
-    return Made(point, tags.get("quiesce:policy", ""), name.prefix, str(name))
+    return Made(
+        point=point,
+        policy=tags.get("quiesce:policy", ""),
+        prefix=name.prefix,
+        name=str(name),
+        tags=tags,
+        percent=one.percent or 0,
+        copying_to=one.copying_to_regions or (),
+        shares=one.share_reference or 0,
+    )
 
 
 def _bound(one: _Snapshot) -> str:

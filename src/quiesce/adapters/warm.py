@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import TypeVar
 
+from quiesce.adapters.quota import Quota
 from quiesce.adapters.tencent import Api, Cloud
 from quiesce.ports import Clock
 
@@ -86,9 +87,11 @@ class Sightings:
 class Shared:
     """Everything that the targets of a run share in one region."""
 
-    def __init__(self, cloud: Cloud, clock: Clock) -> None:
+    def __init__(self, cloud: Cloud, clock: Clock, snapshot_quota: int | None = None) -> None:
+        """``snapshot_quota``: see Quota."""
         self.connections = Connections(clock)
         """For creating: one for each call, opened beforehand."""
         self.sightings = Sightings(clock)
         self.cbs = Pool(cloud, "cbs", "2017-03-12", clock)
         self.tag = Pool(cloud, "tag", "2018-08-13", clock)
+        self.quota = Quota(self.cbs, snapshot_quota)
