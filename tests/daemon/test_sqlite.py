@@ -31,6 +31,17 @@ finally:
 """
 
 
+APPLICATION = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+print("asks", flush=True)
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("INSERT INTO orders VALUES ('half an order')")
+print("writes", flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture(params=["DELETE", "WAL"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / "orders.db"
@@ -184,3 +195,46 @@ os._exit(1)
         process.kill()
         process.wait()
     assert write(database) == ""
+
+
+@contextmanager
+def an_application(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that asks for the write lock and, once it has it, never commits; it has been killed afterwards."""
+    command = [sys.executable, "-c", APPLICATION, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert said_by(process) == "asks"
+            yield process
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def said_by(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("releases", [1, 2, 0], ids=["released once", "released twice", "never released"])
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+def test_nothing_of_a_writer_that_is_killed_stands_in_the_way(database: Path, when: str, releases: int) -> None:
+    hold = prepare(database)
+    if when == "before":
+        with an_application(database) as dying:
+            assert said_by(dying) == "writes"
+    hold.quiesce(PLENTY)
+    if when == "during":
+        with an_application(database):
+            pass  # killed while it waits for the lock
+    seen = hold.witness()
+    assert (seen.session_alive, seen.lock_shown, seen.durable) == (True, True, True)
+    for _ in range(releases):
+        hold.release()
+    if when == "after" and releases:
+        with an_application(database) as dying:
+            assert said_by(dying) == "writes"
+    hold.release()
+    with held(database) as again:
+        assert again.witness().lock_shown
+    assert write(database) == ""
+    assert count(database) == 1, "nothing of what was never committed"
