@@ -13,6 +13,7 @@ from quiesce_lab.stage import Stage, stage
 
 HOLD_LIMIT_S = 4.0
 API_TIMEOUT_S = 2.0
+EVENT_BUS = "eb-l65vlc2u"
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,9 @@ def state_dir() -> Path:
 def shared_stage(state_dir: Path) -> Iterator[Stage]:
     limits = {"acquire_limit_s": "1.0", "hold_limit_s": str(HOLD_LIMIT_S)}
     variables = {"QUIESCE_API_TIMEOUT_S": str(API_TIMEOUT_S), "QUIESCE_HOOK_TIMEOUT_S": "3"}
+    variables["QUIESCE_EVENT_BUS"] = EVENT_BUS
     with stage(state_dir, variables=variables, policy=limits) as here:
+        here.site.cloud.world.add_event_bus(EVENT_BUS)
         here.host.load.start(1000)
         here.host.load.wait_until_acked(100)
         yield here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from quiesce_lab import rivals
 from quiesce_lab.stage import Stage, stage
-from quiesce_lab.trial import by_function, by_rival, run_trial, run_until_broken
+from quiesce_lab.trial import by_function, by_rival, report_of, run_trial, run_until_broken
+from tests.lab.conftest import EVENT_BUS
 from tests.lab.situations import assert_writable, sessions, setting, target_of
 from tests.waiting import wait_until
 
@@ -43,6 +45,26 @@ def test_a_second_delivery_reports_the_snapshots_of_the_first(lab: Stage) -> Non
     assert second["certificate"]["snapshots"] == first["certificate"]["snapshots"]
     assert second["level"] == "application"
     assert len(lab.site.cloud.record.of("CreateSnapshot")) == calls
+
+
+def test_what_a_run_got_is_published_as_an_event(lab: Stage) -> None:
+    report = lab.fire()
+    event = lab.site.cloud.world.estate().event_buses[EVENT_BUS][-1]
+    assert (event["Source"], event["Type"], event["Subject"]) == ("quiesce", "quiesce:run:reached", "nightly")
+    data = json.loads(str(event["Data"]))
+    assert (data["run_id"], data["path"]) == (report["run_id"], report["path"])
+    assert data["targets"][0]["level"] == "application"
+
+
+def test_a_bus_that_is_gone_changes_nothing_of_the_run(lab: Stage) -> None:
+    buses = lab.site.cloud.world.estate().event_buses
+    kept = buses.pop(EVENT_BUS)
+    try:
+        invocation = lab.function.invoke(lab.event())
+    finally:
+        buses[EVENT_BUS] = kept
+    assert report_of(invocation.value)["status"] == "reached"
+    assert any('"step":"event","outcome":"trouble"' in line for line in invocation.log)
 
 
 def listed(lab: Stage, snapshot_id: str) -> list[dict[str, Any]]:
