@@ -27,7 +27,7 @@ LIMIT_BYTES = 20_000_000
 NEVER_USED = ("QcloudApi", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence.pth")
 
 # The operator's command; it needs click, which the function does not carry.
-NOT_THE_FUNCTION = ("quiesce/cli.py", "quiesce/cli_estate.py", "quiesce/cli_trigger.py")
+NOT_THE_FUNCTION = ("quiesce/cli.py", "quiesce/commands")
 
 # Where SCF unpacks the code; tracebacks name files by it, and not by where they were built.
 CODE_ROOT = "/var/user"
@@ -45,7 +45,8 @@ def build(tree: Path, archive: Path) -> None:
     package_wheels.keep_only(tree / "tencentcloud", KEPT_PRODUCTS)
     package_wheels.copy_program(ROOT / "src", tree)
     for name in NOT_THE_FUNCTION:
-        (tree / name).unlink()
+        place = tree / name
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
     copy_authorities(ROOT / "src", tree)
     compile_tree(tree)
     package_archive.set_modes(tree)

@@ -1,110 +1,21 @@
-"""The operator's command ``quiesce``.
-
-Exit status: 0 all is well, 1 it is not, 2 wrong usage, 4 a key or file cannot be used, 5 the cloud or the function
-refused or did not answer; of ``trigger`` also 3 (weaker than asked, or not all), 6 (not finished in time) and 20 (a release
-could not be confirmed).
-"""
+"""The operator's command ``quiesce``. Where each of its commands is; exit statuses: commands/exits."""
 
 from __future__ import annotations
-
-import json
-import os
-import sys
-from pathlib import Path
-from typing import BinaryIO
 
 import click
 
 from quiesce import __version__
-from quiesce.certificate import SigningKey
-from quiesce.certificate_check import Checked, Finding, check, read_key, schema
-from quiesce.cli_estate import coverage, prune
-from quiesce.cli_trigger import trigger
-from quiesce.errors import CertificateError
+from quiesce.commands.lazy import LazyGroup
 
-NOT_WELL, UNUSABLE = 1, 4
-KEY_VARIABLE = "QUIESCE_CERTIFICATE_KEY"
+PLACES = {
+    "certificate": ("quiesce.commands.certificate:certificate", "Check what snapshots were proven to be."),
+    "coverage": ("quiesce.commands.estate:coverage", "Show every disk with its newest point, and what no policy covers."),
+    "prune": ("quiesce.commands.estate:prune", "Delete what the policies' retention lets go."),
+    "trigger": ("quiesce.commands.trigger:trigger", "Start a run of the deployed function and say what it got."),
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, places=PLACES)
 @click.version_option(__version__, prog_name="quiesce")
 def main() -> None:
     """Application-consistent snapshots of Tencent Cloud disks, with proof."""
-
-
-main.add_command(trigger)
-main.add_command(prune)
-main.add_command(coverage)
-
-
-@main.group()
-def certificate() -> None:
-    """What snapshots were proven to be."""
-
-
-@certificate.command()
-@click.argument("file", type=click.File("rb"), default="-")
-@click.option(
-    "--key",
-    "key_files",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help=f"File with <key id>:<secret>; may be given several times. Without it, {KEY_VARIABLE} is read.",
-)
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def verify(file: BinaryIO, key_files: tuple[Path, ...], output: str) -> None:
-    """Check that certificates were signed with a key of yours and not altered since.
-
-    FILE holds a certificate, the report of a run, or a run record from CLS, as JSON; "-" is standard input.
-    """
-    try:
-        found = check(file.read(), _keys(key_files))
-    except CertificateError as error:
-        click.echo(f"cannot verify: {error}", err=True)
-        sys.exit(UNUSABLE)
-    if output == "json":
-        click.echo(json.dumps([_row(one) for one in found], indent=2))
-    else:
-        for one in found:
-            click.echo(_line(one))
-    sys.exit(NOT_WELL if any(one.finding is not Finding.GENUINE for one in found) else 0)
-
-
-@certificate.command(name="schema")
-def print_schema() -> None:
-    """Print the JSON Schema of a certificate."""
-    click.echo(json.dumps(schema(), indent=2))
-
-
-def _keys(files: tuple[Path, ...]) -> list[SigningKey]:
-    """Read the keys from files or from the environment, never from the command line, which others can list."""
-    if not files and not os.environ.get(KEY_VARIABLE):
-        raise CertificateError(f"no key was given: name a file with --key, or set {KEY_VARIABLE}")
-    try:
-        texts = [file.read_text(encoding="utf-8") for file in files] or [os.environ[KEY_VARIABLE]]
-    except (OSError, UnicodeDecodeError) as error:
-        raise CertificateError(f"a key cannot be read: {error}") from error
-    return [read_key(text) for text in texts]
-
-
-def _row(one: Checked) -> dict[str, object]:
-    cert = one.certificate
-    return {
-        "finding": one.finding.value,
-        "key_id": cert.key_id,
-        "run_id": cert.run_id,
-        "instance_id": cert.instance_id,
-        "level": cert.level if one.finding is Finding.GENUINE else None,
-        "snapshots": cert.snapshots,
-    }
-
-
-def _line(one: Checked) -> str:
-    cert = one.certificate
-    what = f"{cert.instance_id}, run {cert.run_id}"
-    if one.finding is Finding.ALTERED:
-        return f"ALTERED      {what}: the signature of key {cert.key_id} does not match; nothing in it can be trusted"
-    if one.finding is Finding.UNKNOWN_KEY:
-        return f"UNKNOWN KEY  {what}: signed with key {cert.key_id}, which was not given"
-    ids = ", ".join(cert.snapshots.values()) or "no snapshots"
-    return f"genuine      {what}: {cert.level} ({ids}), signed with key {cert.key_id}"

@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from quiesce.certificate import Certificate, SigningKey, issue
 from quiesce.certificate_check import Finding, check, schema
-from quiesce.cli import KEY_VARIABLE, main
+from quiesce.cli import main
+from quiesce.commands.certificate import KEY_VARIABLE
 from quiesce.errors import CertificateError
 from quiesce.procedure import protect
 from quiesce.report import Report, Status, TargetReport, body_of

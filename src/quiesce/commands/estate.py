@@ -20,12 +20,12 @@ from quiesce.adapters.cvm import find_instances
 from quiesce.adapters.estate import made_here
 from quiesce.adapters.tencent import Cloud
 from quiesce.adapters.warm import Pool
+from quiesce.commands.exits import Exit
 from quiesce.errors import CloudError, PolicyError, RequestError, SettingsError
 from quiesce.plan import chosen_disks
 from quiesce.policies import Policy
 from quiesce.settings import cloud_from_env
 
-NOT_WELL, UNUSABLE, REFUSED = 1, 4, 5
 _POLICIES = click.option(
     "--policies",
     "file",
@@ -64,7 +64,7 @@ def prune(file: Path, only: str | None, dry_run: bool, output: str) -> None:
         _give_up(error)
     rows = [_pruned_row(name, one, dry_run=dry_run) for name, one in pruned]
     _show(rows, output, ("policy", "instance_id", "disk_id", "snapshot_id", "created_at", "level", "fate", "reason"))
-    sys.exit(NOT_WELL if any(one.failure for _, one in pruned) else 0)
+    sys.exit(Exit.NOT_WELL if any(one.failure for _, one in pruned) else Exit.OK)
 
 
 @click.command()
@@ -89,7 +89,7 @@ def coverage(file: Path, output: str) -> None:
         output,
         ("finding", "instance_id", "disk_id", "policies", "objective_hours", "age_hours", "application", "crash"),
     )
-    sys.exit(0 if all(row.finding is covering.Finding.COVERED for row in rows) else NOT_WELL)
+    sys.exit(Exit.OK if all(row.finding is covering.Finding.COVERED for row in rows) else Exit.NOT_WELL)
 
 
 def _begin(file: Path) -> tuple[Mapping[str, Policy], Cloud]:
@@ -97,7 +97,7 @@ def _begin(file: Path) -> tuple[Mapping[str, Policy], Cloud]:
         return policies.load(file), Cloud(cloud_from_env(os.environ))
     except (PolicyError, SettingsError) as error:
         click.echo(str(error), err=True)
-        sys.exit(UNUSABLE)
+        sys.exit(Exit.UNUSABLE)
 
 
 def _chosen(cloud: Cloud, policy: Policy) -> frozenset[str]:
@@ -107,7 +107,7 @@ def _chosen(cloud: Cloud, policy: Policy) -> frozenset[str]:
 
 def _give_up(error: Exception) -> NoReturn:
     click.echo(str(error), err=True)
-    sys.exit(REFUSED)
+    sys.exit(Exit.REFUSED)
 
 
 def _pruned_row(name: str, one: pruning.Pruned, *, dry_run: bool) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from typing import Any
 import click
 import requests
 
+from quiesce.commands.exits import Exit
 from quiesce.request import sign
 
-REACHED, WEAKER, UNUSABLE, REFUSED, UNFINISHED, UNCONFIRMED = 0, 3, 4, 5, 6, 20
 KEY_VARIABLE, URL_VARIABLE = "QUIESCE_HTTP_KEY", "QUIESCE_URL"
 POLL_S = 2.0
 REQUEST_TIMEOUT_S = 310.0
@@ -65,7 +65,7 @@ def trigger(policy: str, url: str, run_key: str, wait: bool, timeout_s: float, o
     key = os.environ.get(KEY_VARIABLE, "").encode()
     if not key:
         click.echo(f"no key: set {KEY_VARIABLE} to the secret that the function has", err=True)
-        sys.exit(UNUSABLE)
+        sys.exit(Exit.UNUSABLE)
     function = Function(url.rstrip("/"), key)
     try:
         status, body = function.start(policy, run_key or uuid.uuid4().hex)
@@ -73,21 +73,21 @@ def trigger(policy: str, url: str, run_key: str, wait: bool, timeout_s: float, o
             body = _wait(function, body, timeout_s)
     except (requests.RequestException, ValueError) as error:
         click.echo(f"{url} gave no answer that can be read: {error}", err=True)
-        sys.exit(REFUSED)
+        sys.exit(Exit.REFUSED)
     click.echo(json.dumps(body, indent=2) if output == "json" else _shown(body))
     sys.exit(exit_status(body))
 
 
-def exit_status(body: Mapping[str, Any]) -> int:
+def exit_status(body: Mapping[str, Any]) -> Exit:
     """Say by a number what a run got."""
     if "targets" not in body:
-        return REFUSED
+        return Exit.REFUSED
     certificates = [target.get("certificate") or {} for target in body["targets"]]
     if any(certificate.get("release_confirmed") is False for certificate in certificates):
-        return UNCONFIRMED
+        return Exit.UNCONFIRMED
     if body["status"] in _RUNNING:
-        return UNFINISHED
-    return REACHED if body["status"] in ("reached", "skipped") else WEAKER
+        return Exit.UNFINISHED
+    return Exit.OK if body["status"] in ("reached", "skipped") else Exit.WEAKER
 
 
 def _wait(function: Function, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:

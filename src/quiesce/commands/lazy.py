@@ -1,0 +1,35 @@
+"""A group of commands whose modules are imported when one is called: ``--help`` shall not load the cloud's SDK."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Knows of each command where it is and what it does, in a line."""
+
+    def __init__(self, *args: object, places: Mapping[str, tuple[str, str]] | None = None, **attrs: object) -> None:
+        """``places``: name to ``module:attribute`` and to its line of help."""
+        super().__init__(*args, **attrs)  # type: ignore[arg-type]  # click's own, passed on
+        self._places = dict(places or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name every command."""
+        return sorted({*super().list_commands(ctx), *self._places})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the one that is called."""
+        if cmd_name not in self._places:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self._places[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        rows = [(name, self._places[name][1]) for name in self.list_commands(ctx) if name in self._places]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
