@@ -9,9 +9,18 @@ from quiesce.commands.lazy import LazyGroup
 
 PLACES = {
     "certificate": ("quiesce.commands.certificate:certificate", "Check what snapshots were proven to be."),
-    "coverage": ("quiesce.commands.estate:coverage", "Show every disk with its newest point, and what no policy covers."),
+    "completion": ("quiesce.commands.completion:completion", "Print what makes a shell complete commands."),
+    "coverage": ("quiesce.commands.estate:coverage", "Show every disk with its newest point."),
+    "doctor": ("quiesce.commands.doctor:doctor", "Find out whether a run could begin, and what to do if not."),
+    "list": ("quiesce.commands.sets:list_sets", "List the sets of snapshots."),
+    "plan": ("quiesce.commands.runs:plan", "Show what a run would do, and do nothing."),
+    "policy": ("quiesce.commands.policy:policy", "Check the policy file."),
     "prune": ("quiesce.commands.estate:prune", "Delete what the policies' retention lets go."),
-    "trigger": ("quiesce.commands.trigger:trigger", "Start a run of the deployed function and say what it got."),
+    "restore": ("quiesce.commands.restore:restore", "Write down how to get a set back."),
+    "run": ("quiesce.commands.runs:run", "Run a policy from here, by the function's own procedure."),
+    "show": ("quiesce.commands.sets:show", 'Show what a run made; "latest" is a name, too.'),
+    "trigger": ("quiesce.commands.trigger:trigger", "Start a run of the deployed function."),
+    "wait": ("quiesce.commands.sets:wait", "Wait until the snapshots of a run are complete."),
 }
 
 

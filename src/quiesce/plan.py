@@ -44,6 +44,7 @@ class Disk:
     system: bool = False
     migrating: bool = False
     rolling_back: bool = False
+    size_gib: int = 0
 
 
 @dataclass(frozen=True)

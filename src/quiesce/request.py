@@ -44,6 +44,7 @@ class Trigger(enum.Enum):
     TIMER = "timer"
     HTTP = "http"
     EVENT = "event"
+    MANUAL = "manual"
 
 
 @dataclass(frozen=True)

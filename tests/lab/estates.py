@@ -7,8 +7,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import msgspec
+
 from quiesce.adapters.logs import JsonLog
 from quiesce.certificate import TAG_LEVEL, SigningKey
+from quiesce.commands.shapes import KINDS
 from quiesce.followup import follow_up
 from quiesce.policies import load
 from quiesce.settings import CloudSettings, Credentials, HttpAuth, Settings
@@ -17,6 +21,7 @@ from quiesce_lab.cloud.model import Snapshot
 from tests.function.settings_for import hook_settings
 from tests.lab.cloud_world import REGION, SECRET_ID, SECRET_KEY, TOKEN, Lab
 
+SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 DISK, BARE = "disk-aaaa1111", "disk-bbbb2222"
 INSTANCE = "ins-00lycyy6"
 POLICIES = """
@@ -86,3 +91,12 @@ def followed_up(lab: Lab, tmp_path: Path) -> tuple[dict[str, int], list[dict[str
     wiring = Wiring(settings_for(lab, tmp_path), JsonLog(out, common={}, hidden=()))
     counts = follow_up(load(tmp_path / "policies.toml"), wiring)
     return counts, [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def items_of(text: str) -> list[dict[str, Any]]:
+    """What a command printed as JSON, which keeps to its published schema and has no key that this does not name."""
+    document = json.loads(text)
+    jsonschema.validate(document, json.loads((SCHEMAS / f"{document['kind']}.json").read_text()))
+    known = {field.name for field in msgspec.structs.fields(KINDS[document["kind"]])}
+    assert {key for item in document["items"] for key in item} <= known
+    return list(document["items"])

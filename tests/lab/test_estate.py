@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from quiesce.cli import main
 from tests.lab.cloud_world import REGION, SECRET_ID, SECRET_KEY, TOKEN, Lab, running_lab
-from tests.lab.estates import BARE, DISK, add, populate
+from tests.lab.estates import BARE, DISK, add, items_of, populate
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def test_prune_deletes_what_no_rule_keeps_one_id_a_call(lab: Lab, tmp_path: Path
     assert result.exit_code == 0, result.output
     assert left(lab) == set(ids[:3])
     assert all(len(call.request["SnapshotIds"]) == 1 for call in lab.cloud.record.of("DeleteSnapshots"))
-    fates = {row["snapshot_id"]: row["fate"] for row in json.loads(result.output)}
+    fates = {row["snapshot_id"]: row["fate"] for row in items_of(result.output)}
     assert [fates[name] for name in ids] == ["keep"] * 3 + ["deleted"] * 5
 
 
@@ -92,7 +91,7 @@ def test_coverage_names_what_is_late_and_what_no_policy_covers_and_fails(lab: La
     add(lab, 1, 2.0)
     result = run(lab, tmp_path, "coverage", "--output", "json")
     assert result.exit_code == 1
-    findings = {row["disk_id"]: row["finding"] for row in json.loads(result.output)}
+    findings = {row["disk_id"]: row["finding"] for row in items_of(result.output)}
     assert findings == {DISK: "late", BARE: "uncovered"}
 
 
@@ -107,7 +106,7 @@ def test_coverage_is_well_when_every_objective_is_met(lab: Lab, tmp_path: Path) 
 @pytest.mark.parametrize(("level", "finding"), [("crash", "late"), ("application", "covered")])
 def test_a_weaker_point_does_not_meet_the_objective(lab: Lab, tmp_path: Path, level: str, finding: str) -> None:
     add(lab, 1, 0.5, level=level)
-    rows = json.loads(run(lab, tmp_path, "coverage", "--output", "json").output)
+    rows = items_of(run(lab, tmp_path, "coverage", "--output", "json").output)
     assert next(row["finding"] for row in rows if row["disk_id"] == DISK) == finding
 
 
@@ -119,7 +118,7 @@ def test_a_file_or_a_key_that_cannot_be_used_is_said_and_nothing_is_asked(lab: L
 
 def test_ages_are_told_by_the_hour_in_which_the_cloud_writes(lab: Lab, tmp_path: Path) -> None:
     add(lab, 1, 0.25)
-    row = next(r for r in json.loads(run(lab, tmp_path, "coverage", "--output", "json").output) if r["disk_id"] == DISK)
+    row = next(r for r in items_of(run(lab, tmp_path, "coverage", "--output", "json").output) if r["disk_id"] == DISK)
     assert abs(row["age_hours"] - 6.0) < 0.1
     made = datetime.fromisoformat(row["application"])
     assert abs(datetime.now(timezone.utc) - made - timedelta(hours=6)) < timedelta(minutes=5)

@@ -40,6 +40,7 @@ class _Disk(Answer, frozen=True):
     instance_id: str | None = None
     disk_state: str | None = None
     disk_usage: str | None = None
+    disk_size: int | None = None
     snapshot_ability: bool | None = None
     shareable: bool | None = None
     migrating: bool | None = None
@@ -290,4 +291,5 @@ def _disk(listed: _Disk) -> Disk:
         system=listed.disk_usage == "SYSTEM_DISK",
         migrating=listed.migrating is True,
         rolling_back=listed.rollbacking is True,
+        size_gib=listed.disk_size or 0,
     )

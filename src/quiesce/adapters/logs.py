@@ -10,7 +10,7 @@ import json
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from typing import Protocol
 
 import msgspec
 
@@ -18,10 +18,20 @@ MAX_LINE_BYTES = 8_000
 _KEPT = 60
 
 
+class Stream(Protocol):
+    """Where lines go: standard output, and whatever is like it."""
+
+    def write(self, text: str, /) -> object:
+        """Write some text."""
+
+    def flush(self) -> object:
+        """Let go of what is kept back."""
+
+
 class JsonLog:
     """Writes lines to a stream. Safe from several threads."""
 
-    def __init__(self, stream: TextIO, *, common: Mapping[str, object], hidden: Sequence[str]) -> None:
+    def __init__(self, stream: Stream, *, common: Mapping[str, object], hidden: Sequence[str]) -> None:
         """``common`` is in every line; ``hidden`` are the secrets that no line may hold."""
         self._stream = stream
         self._common = dict(common)

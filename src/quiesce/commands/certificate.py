@@ -39,7 +39,7 @@ def verify(file: BinaryIO, key_files: tuple[Path, ...], output: str) -> None:
     FILE holds a certificate, the report of a run, or a run record from CLS, as JSON; "-" is standard input.
     """
     try:
-        found = check(file.read(), _keys(key_files))
+        found = check(file.read(), read_keys(key_files))
     except CertificateError as error:
         click.echo(f"cannot verify: {error}", err=True)
         sys.exit(Exit.UNUSABLE)
@@ -57,7 +57,7 @@ def print_schema() -> None:
     click.echo(json.dumps(schema(), indent=2))
 
 
-def _keys(files: tuple[Path, ...]) -> list[SigningKey]:
+def read_keys(files: tuple[Path, ...]) -> list[SigningKey]:
     """Read the keys from files or from the environment, never from the command line, which others can list."""
     if not files and not os.environ.get(KEY_VARIABLE):
         raise CertificateError(f"no key was given: name a file with --key, or set {KEY_VARIABLE}")

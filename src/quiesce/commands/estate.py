@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -20,94 +17,63 @@ from quiesce.adapters.cvm import find_instances
 from quiesce.adapters.estate import made_here
 from quiesce.adapters.tencent import Cloud
 from quiesce.adapters.warm import Pool
+from quiesce.commands.connection import Given, connected, output_option, policies_option
 from quiesce.commands.exits import Exit
-from quiesce.errors import CloudError, PolicyError, RequestError, SettingsError
+from quiesce.commands.output import show
 from quiesce.plan import chosen_disks
 from quiesce.policies import Policy
 from quiesce.settings import cloud_from_env
 
-_POLICIES = click.option(
-    "--policies",
-    "file",
-    type=click.Path(path_type=Path),
-    default="policies.toml",
-    show_default=True,
-    help="The policy file.",
-)
-_OUTPUT = click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+PRUNED = ("policy", "instance_id", "disk_id", "snapshot_id", "created_at", "level", "fate", "reason")
+COVERED = ("finding", "instance_id", "disk_id", "policies", "objective_hours", "age_hours", "application", "crash")
 
 
 @click.command()
-@_POLICIES
+@policies_option
 @click.option("--policy", "only", default=None, help="This policy alone; otherwise every one that has a retention table.")
 @click.option("--dry-run", is_flag=True, help="Delete nothing; show the reason for every keep and delete.")
-@_OUTPUT
-def prune(file: Path, only: str | None, dry_run: bool, output: str) -> None:
+@output_option
+@connected
+def prune(file: Path, only: str | None, dry_run: bool, output: str, given: Given) -> None:
     """Delete what the policies' retention lets go.
 
     Never the newest application-consistent point of a disk, never what is copied, shared or bound to an image, and nothing
     that Quiesce did not make. Exit status: 0 done, 1 something could not be deleted.
     """
-    known, cloud = _begin(file)
-    try:
-        made = made_here(Pool(cloud, "cbs", "2017-03-12", time))
-        names = [only] if only else [name for name, policy in known.items() if policy.retention]
-        now = datetime.now(timezone.utc)
-        pruned = [
-            (name, one)
-            for name in names
-            for one in pruning.carry_out(
-                pruning.plan(name, policies.named(known, name), made, now), None if dry_run else cloud
-            )
-        ]
-    except (CloudError, RequestError) as error:
-        _give_up(error)
-    rows = [_pruned_row(name, one, dry_run=dry_run) for name, one in pruned]
-    _show(rows, output, ("policy", "instance_id", "disk_id", "snapshot_id", "created_at", "level", "fate", "reason"))
+    known, cloud = policies.load(file), Cloud(cloud_from_env(given.env))
+    made = made_here(Pool(cloud, "cbs", "2017-03-12", time))
+    names = [only] if only else [name for name, policy in known.items() if policy.retention]
+    now = datetime.now(timezone.utc)
+    pruned = [
+        (name, one)
+        for name in names
+        for one in pruning.carry_out(pruning.plan(name, policies.named(known, name), made, now), None if dry_run else cloud)
+    ]
+    show("pruned", [_pruned_row(name, one, dry_run=dry_run) for name, one in pruned], output, PRUNED)
     sys.exit(Exit.NOT_WELL if any(one.failure for _, one in pruned) else Exit.OK)
 
 
 @click.command()
-@_POLICIES
-@_OUTPUT
-def coverage(file: Path, output: str) -> None:
+@policies_option
+@output_option
+@connected
+def coverage(file: Path, output: str, given: Given) -> None:
     """Show every disk of the region with its newest point, and what no policy covers.
 
     Exit status: 0 every objective is met and every disk is covered, 1 otherwise.
     """
-    known, cloud = _begin(file)
-    try:
-        made = made_here(Pool(cloud, "cbs", "2017-03-12", time))
-        chosen = {name: _chosen(cloud, policy) for name, policy in known.items()}
-        points = [one.point for one in made]
-        rows = covering.cover(every_disk(cloud), chosen, known, points, datetime.now(timezone.utc))
-    except CloudError as error:
-        _give_up(error)
-    shown = [covering.fields_of(row) for row in rows]
-    _show(
-        shown,
-        output,
-        ("finding", "instance_id", "disk_id", "policies", "objective_hours", "age_hours", "application", "crash"),
-    )
+    known, cloud = policies.load(file), Cloud(cloud_from_env(given.env))
+    made = made_here(Pool(cloud, "cbs", "2017-03-12", time))
+    chosen = {name: _chosen(cloud, policy) for name, policy in known.items()}
+    points = [one.point for one in made]
+    rows = covering.cover(every_disk(cloud), chosen, known, points, datetime.now(timezone.utc))
+    show("coverage", [covering.fields_of(row) for row in rows], output, COVERED)
     sys.exit(Exit.OK if all(row.finding is covering.Finding.COVERED for row in rows) else Exit.NOT_WELL)
-
-
-def _begin(file: Path) -> tuple[Mapping[str, Policy], Cloud]:
-    try:
-        return policies.load(file), Cloud(cloud_from_env(os.environ))
-    except (PolicyError, SettingsError) as error:
-        click.echo(str(error), err=True)
-        sys.exit(Exit.UNUSABLE)
 
 
 def _chosen(cloud: Cloud, policy: Policy) -> frozenset[str]:
     instances = find_instances(cloud, policy.targets)
     return chosen_disks(policy, find_disks(cloud, [one.instance_id for one in instances]))
-
-
-def _give_up(error: Exception) -> NoReturn:
-    click.echo(str(error), err=True)
-    sys.exit(Exit.REFUSED)
 
 
 def _pruned_row(name: str, one: pruning.Pruned, *, dry_run: bool) -> dict[str, Any]:
@@ -122,14 +88,3 @@ def _pruned_row(name: str, one: pruning.Pruned, *, dry_run: bool) -> dict[str, A
         "fate": fate,
         "reason": "; ".join(one.reasons) or "no rule keeps it",
     }
-
-
-def _show(rows: Sequence[Mapping[str, Any]], output: str, columns: Iterable[str]) -> None:
-    if output == "json":
-        click.echo(json.dumps(rows, indent=2))
-        return
-    names = tuple(columns)
-    table = [names, *(tuple("" if row.get(name) is None else str(row.get(name)) for name in names) for row in rows)]
-    widths = [max(len(line[place]) for line in table) for place in range(len(names))]
-    for line in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -7,7 +7,6 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +14,13 @@ import click
 import requests
 
 from quiesce.commands.exits import Exit
+from quiesce.commands.verdict import RUNNING, exit_status, shown
 from quiesce.request import sign
 
 KEY_VARIABLE, URL_VARIABLE = "QUIESCE_HTTP_KEY", "QUIESCE_URL"
 POLL_S = 2.0
 REQUEST_TIMEOUT_S = 310.0
 """A function answers within its own timeout; SCF gives a function URL's caller 300 s (SCF documentation)."""
-_RUNNING = ("dispatched", "in_progress")
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,8 @@ def trigger(policy: str, url: str, run_key: str, wait: bool, timeout_s: float, o
     except (requests.RequestException, ValueError) as error:
         click.echo(f"{url} gave no answer that can be read: {error}", err=True)
         sys.exit(Exit.REFUSED)
-    click.echo(json.dumps(body, indent=2) if output == "json" else _shown(body))
+    click.echo(json.dumps(body, indent=2) if output == "json" else shown(body))
     sys.exit(exit_status(body))
-
-
-def exit_status(body: Mapping[str, Any]) -> Exit:
-    """Say by a number what a run got."""
-    if "targets" not in body:
-        return Exit.REFUSED
-    certificates = [target.get("certificate") or {} for target in body["targets"]]
-    if any(certificate.get("release_confirmed") is False for certificate in certificates):
-        return Exit.UNCONFIRMED
-    if body["status"] in _RUNNING:
-        return Exit.UNFINISHED
-    return Exit.OK if body["status"] in ("reached", "skipped") else Exit.WEAKER
 
 
 def _wait(function: Function, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -98,20 +85,9 @@ def _wait(function: Function, body: dict[str, Any], timeout_s: float) -> dict[st
         status, body = function.ask(path)
         if status >= 400 and "targets" not in body:
             return body
-        left = [target for target in body["targets"] if not target["snapshots"] or target["status"] in _RUNNING]
+        left = [target for target in body["targets"] if not target["snapshots"] or target["status"] in RUNNING]
         if not left:
             return body
         click.echo(f"{len(body['targets']) - len(left)} of {len(body['targets'])} instances are done", err=True)
         time.sleep(min(POLL_S, max(0.0, ends_s - time.monotonic())))
     return body
-
-
-def _shown(body: Mapping[str, Any]) -> str:
-    if "targets" not in body:
-        return f"refused: {body.get('error', {}).get('message', 'no reason given')}"
-    lines = [f"{body['status']}: run {body['run_id']} of policy {body['policy']}"]
-    for target in body["targets"]:
-        reasons = "; ".join((target.get("certificate") or {}).get("reasons", [])) or target["refusal"]
-        ids = " ".join(one["SnapshotId"] for one in target["rollback"])
-        lines.append(f"  {target['instance_id']}  {target['level']}  {ids}  {reasons}".rstrip())
-    return "\n".join(lines)
