@@ -1,6 +1,6 @@
 """The words that a person reads, in their language: English, Simplified Chinese or Brazilian Portuguese.
 
-``QUIESCE_LANGUAGE`` comes before the environment's own (LANGUAGE, LC_ALL, LC_MESSAGES, LANG). Codes, levels, names of options
+``QUIESCE_LANGUAGE`` comes before the environment's own (LANGUAGE, LC_ALL, LC_MESSAGES, LANG). Codes, levels, options
 and keys of JSON are the same in every language, and so are the reasons in a certificate: they are evidence.
 """
 
