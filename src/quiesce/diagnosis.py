@@ -20,6 +20,7 @@ from quiesce.credentials import Found
 from quiesce.errors import CloudError
 from quiesce.foresight import Forecast
 from quiesce.plan import Refusal
+from quiesce.words import _
 
 CLOCK_FAILS_S, CLOCK_WARNS_S = 240.0, 60.0
 """The cloud refuses a signature that is five minutes off (API reference, signature v3)."""
@@ -53,12 +54,13 @@ class Finding:
 
 def of_key(found: Found) -> Iterator[Finding]:
     """Say which key and which region count, and what is there besides."""
-    unused = f"; not used: {', '.join(found.also)}" if found.also else ""
-    yield Finding("key", State.OK, f"{found.secret_id[:8]}... from {found.source}{unused}")
+    unused = _("; not used: {others}").format(others=", ".join(found.also)) if found.also else ""
+    used = _("{key} from {source}").format(key=f"{found.secret_id[:8]}...", source=found.source)
+    yield Finding("key", State.OK, used + unused)
     if found.region:
-        yield Finding("region", State.OK, f"{found.region} from {found.region_source}")
+        yield Finding("region", State.OK, _("{key} from {source}").format(key=found.region, source=found.region_source))
     else:
-        yield Finding("region", State.FAILED, "none", "give --region, or set TENCENTCLOUD_REGION")
+        yield Finding("region", State.FAILED, _("none"), _("give --region, or set TENCENTCLOUD_REGION"))
 
 
 def of_clock(host: str, ca: str | None, now: Callable[[], float] = time.time) -> Finding:
@@ -68,12 +70,14 @@ def of_clock(host: str, ca: str | None, now: Callable[[], float] = time.time) ->
         answer = requests.head(f"https://{host}/", timeout=5, verify=ca or True, allow_redirects=False)
         there_s = parsedate_to_datetime(answer.headers["Date"]).timestamp()
     except (requests.RequestException, KeyError, ValueError) as error:
-        todo = "let this machine reach the API by HTTPS, or give --endpoint"
-        return Finding("clock", State.WARNING, f"{host} tells no time: {type(error).__name__}", todo)
+        todo = _("let this machine reach the API by HTTPS, or give --endpoint")
+        return Finding(
+            "clock", State.WARNING, _("{host} tells no time: {error}").format(host=host, error=type(error).__name__), todo
+        )
     off_s = abs(there_s - (began_s + now()) / 2)
     state = State.FAILED if off_s > CLOCK_FAILS_S else State.WARNING if off_s > CLOCK_WARNS_S else State.OK
-    todo = "" if state is State.OK else "set the clock (NTP): signatures that are five minutes off are refused"
-    return Finding("clock", state, f"within {max(1.0, off_s):.0f} s of {host}", todo)
+    todo = "" if state is State.OK else _("set the clock (NTP): signatures that are five minutes off are refused")
+    return Finding("clock", state, _("within {off_s} s of {host}").format(off_s=round(max(1.0, off_s)), host=host), todo)
 
 
 def of_rights(cloud: Cloud) -> Iterator[Finding]:
@@ -109,10 +113,11 @@ def _asked(action: str, call: Callable[[], object], *, about_nothing: bool = Fal
         call()
     except CloudError as error:
         if about_nothing and not error.ambiguous and not _is_a_refusal_of_the_right(error.code):
-            return Finding(question, State.OK, "allowed, as far as the cloud looks at rights first")
-        todo = "give the role deploy/cam-policy.json" if _is_a_refusal_of_the_right(error.code) else "see the message"
+            return Finding(question, State.OK, _("allowed, as far as the cloud looks at rights first"))
+        lacking = _is_a_refusal_of_the_right(error.code)
+        todo = _("give the role deploy/cam-policy.json") if lacking else _("see the message")
         return Finding(question, State.FAILED, str(error), todo)
-    return Finding(question, State.OK, "allowed")
+    return Finding(question, State.OK, _("allowed"))
 
 
 def _is_a_refusal_of_the_right(code: str) -> bool:
@@ -122,12 +127,12 @@ def _is_a_refusal_of_the_right(code: str) -> bool:
 def of_targets(policy: str, forecasts: Sequence[Forecast], refusals: Sequence[Refusal]) -> Iterator[Finding]:
     """Say of each instance of a policy whether it could be held now."""
     for refusal in refusals:
-        yield Finding(f"{policy}: {refusal.subject}", State.FAILED, refusal.reason, "correct the policy, or the instance")
+        yield Finding(f"{policy}: {refusal.subject}", State.FAILED, refusal.reason, _("correct the policy, or the instance"))
     for one in forecasts:
         name = f"{policy}: {one.plan.instance_id}"
         if one.ready is None:
-            yield Finding(name, State.SKIPPED, "its hook was not asked", "set the function's variables here")
+            yield Finding(name, State.SKIPPED, _("its hook was not asked"), _("set the function's variables here"))
         elif one.ready:
-            yield Finding(name, State.OK, f"would hold {one.applications or 'its filesystems'}")
+            yield Finding(name, State.OK, _("would hold {what}").format(what=one.applications or _("its filesystems")))
         else:
-            yield Finding(name, State.FAILED, one.obstacles, "`quiesced check` on the instance shows every path")
+            yield Finding(name, State.FAILED, one.obstacles, _("`quiesced check` on the instance shows every path"))

@@ -16,6 +16,7 @@ from quiesce import credentials
 from quiesce.commands.exits import Exit
 from quiesce.credentials import Found
 from quiesce.errors import CloudError, PolicyError, QuiesceError, RequestError, SettingsError
+from quiesce.words import _
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,5 +84,5 @@ def give_up(error: QuiesceError) -> NoReturn:
     for line in lines:
         click.echo(line, err=True)
     if isinstance(error, SettingsError | CloudError):
-        click.echo("`quiesce doctor` says which key is used, and what it may do", err=True)
+        click.echo(_("`quiesce doctor` says which key is used, and what it may do"), err=True)
     sys.exit(status)

@@ -32,6 +32,7 @@ from quiesce.request import Request, Trigger, run_id
 from quiesce.sets import sets_of
 from quiesce.settings import Settings, cloud_from_env
 from quiesce.wiring import Wiring
+from quiesce.words import _
 
 COLUMNS = ("question", "state", "what", "todo")
 
@@ -66,7 +67,7 @@ def _findings(file: Path, given: Given, *, try_writes: bool) -> Iterator[Finding
     try:
         known = policies.load(file)
     except PolicyError as error:
-        yield Finding("policies", State.FAILED, str(error), "`quiesce policy check` names every problem")
+        yield Finding("policies", State.FAILED, str(error), _("`quiesce policy check` names every problem"))
         return
     yield Finding("policies", State.OK, f"{', '.join(sorted(known))} in {file}")
     if all(one.state is State.OK for one in rights):
@@ -77,14 +78,14 @@ def _of_policies(file: Path, given: Given, known: Mapping[str, Policy], cloud: C
     settings: Settings | None = None
     try:
         settings = Settings.from_env({**given.env, "QUIESCE_POLICIES": str(file.absolute())}, Path.cwd())
-        yield Finding("variables", State.OK, "the function's own are set here: hooks can be asked")
+        yield Finding("variables", State.OK, _("the function's own are set here: hooks can be asked"))
     except SettingsError as error:
-        yield Finding("variables", State.WARNING, str(error), "set them to have the hooks asked from here")
+        yield Finding("variables", State.WARNING, str(error), _("set them to have the hooks asked from here"))
     for name, policy in known.items():
         try:
             yield from _of_policy(name, policy, cloud, settings)
         except CloudError as error:
-            yield Finding(name, State.FAILED, str(error), "see the message")
+            yield Finding(name, State.FAILED, str(error), _("see the message"))
 
 
 def _of_policy(name: str, policy: Policy, cloud: Cloud, settings: Settings | None) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from quiesce.commands.output import document, progress
 from quiesce.commands.sets import listed
 from quiesce.restoring import BESIDE, ROLLBACK, Step, numbered, steps
 from quiesce.sets import MadeSet, chosen
+from quiesce.words import _
 
 
 @click.group()
@@ -40,7 +41,8 @@ def plan(run: str, way: str, file: BinaryIO | None, output: str, given: Given) -
         click.echo(document("restore", [{**_head(one), "steps": [vars(step) for step in todo]} for one, todo in found]))
         return
     for one, todo in found:
-        click.echo(f"{one.instance_id}, run {one.run_id}, {one.level.word}\n{numbered(todo)}\n")
+        head = _("{instance_id}, run {run_id}, {level}")
+        click.echo(f"{head.format(**_head(one))}\n{numbered(todo)}\n")
 
 
 def _head(one: MadeSet) -> dict[str, str]:
@@ -57,5 +59,6 @@ def _certificates(file: BinaryIO) -> dict[str, Certificate]:
     found = check(file.read(), read_keys(()) if os.environ.get(KEY_VARIABLE) else ())
     for one in found:
         if one.finding is not Finding.GENUINE:
-            progress(f"the certificate of {one.certificate.instance_id} is not verified: {one.finding.value}")
+            unverified = _("the certificate of {instance_id} is not verified: {finding}")
+            progress(unverified.format(instance_id=one.certificate.instance_id, finding=one.finding.value))
     return {one.certificate.instance_id: one.certificate for one in found if one.finding is not Finding.ALTERED}

@@ -20,6 +20,7 @@ from quiesce.commands.output import show as show_rows
 from quiesce.model import Level
 from quiesce.sets import MadeSet, chosen, sets_of
 from quiesce.settings import cloud_from_env
+from quiesce.words import _
 
 COLUMNS = ("run_id", "policy", "instance_id", "created_at", "age_hours", "level", "state", "percent", "disks", "held_ms")
 POLL_S = 2.0
@@ -79,10 +80,10 @@ def wait(run: str, limit_s: float, given: Given) -> None:
         percent = min(one.percent for one in found)
         first = percent if first is None else first
         if any(one.missing for one in found):
-            progress("a part of it is no longer there")
+            progress(_("a part of it is no longer there"))
             sys.exit(Exit.NOT_WELL)
         if all(one.state != "creating" for one in found):
-            progress("100 %, complete")
+            progress(_("100 %, complete"))
             return
         elapsed_s = time.monotonic() - began_s
         progress(f"{percent} %{_time_left(percent - first, 100 - percent, elapsed_s)}")
@@ -92,7 +93,7 @@ def wait(run: str, limit_s: float, given: Given) -> None:
 
 
 def _time_left(gained: int, left: int, elapsed_s: float) -> str:
-    return f", about {left * elapsed_s / gained:.0f} s left" if gained > 0 else ""
+    return _(", about {left_s} s left").format(left_s=round(left * elapsed_s / gained)) if gained > 0 else ""
 
 
 def row_of(one: MadeSet) -> dict[str, Any]:

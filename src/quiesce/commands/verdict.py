@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quiesce.commands.exits import Exit
+from quiesce.words import _
 
 RUNNING = ("dispatched", "in_progress")
 
@@ -25,8 +26,8 @@ def exit_status(body: Mapping[str, Any]) -> Exit:
 def shown(body: Mapping[str, Any]) -> str:
     """Write it in a few lines."""
     if "targets" not in body:
-        return f"refused: {body.get('error', {}).get('message', 'no reason given')}"
-    lines = [f"{body['status']}: run {body['run_id']} of policy {body['policy']}"]
+        return _("refused: {reason}").format(reason=body.get("error", {}).get("message", ""))
+    lines = [_("{status}: run {run_id} of policy {policy}").format(**body)]
     for target in body["targets"]:
         reasons = "; ".join((target.get("certificate") or {}).get("reasons", [])) or target["refusal"]
         ids = " ".join(one["SnapshotId"] for one in target["rollback"])

@@ -1,0 +1,114 @@
+"""Keeps src/quiesce/locale: finds every text that a person reads, and compiles what was translated (gettext).
+
+    python -m scripts.languages            brings the .po files up to date, keeping what is translated, and compiles them
+    python -m scripts.languages --missing  prints what is not translated
+
+Texts are the arguments of ``_(...)`` in the code and in templates, and the helps of the command and its options.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
+from quiesce.cli import PLACES, main
+from quiesce.words import LANGUAGES, LOCALE
+
+SOURCE = LOCALE.parent
+_IN_TEMPLATES = re.compile(r"""_\(\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*\)""")
+
+
+def texts() -> list[str]:
+    """Find every text, in order and once."""
+    os.environ["QUIESCE_LANGUAGE"] = "en"
+    found = [*_called(), *_in_templates(), *_helps()]
+    return list(dict.fromkeys(text for text in found if text))
+
+
+def catalog_of(language: str) -> Catalog:
+    """Read what is translated, and nothing that is no longer said."""
+    path = po_of(language)
+    known = read_po(io.BytesIO(path.read_bytes()), locale=language) if path.exists() else Catalog(locale=language)
+    fresh = Catalog(locale=language, project="quiesce", fuzzy=False)
+    for text in texts():
+        message = known.get(text)
+        fresh.add(text, message.string if message is not None else "")
+    return fresh
+
+
+def po_of(language: str) -> Path:
+    """Where a language's texts are."""
+    return LOCALE / language / "LC_MESSAGES" / "quiesce.po"
+
+
+def po_text(catalog: Catalog) -> bytes:
+    """Write a catalog without dates, so that the same texts give the same file."""
+    content = io.BytesIO()
+    write_po(content, catalog, omit_header=True, width=120)
+    return b'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\n' + content.getvalue()
+
+
+def mo_bytes(catalog: Catalog) -> bytes:
+    """Compile a catalog."""
+    content = io.BytesIO()
+    write_mo(content, read_po(io.BytesIO(po_text(catalog)), locale=str(catalog.locale)))
+    return content.getvalue()
+
+
+def missing(language: str) -> list[str]:
+    """Name every text that has no translation."""
+    return [str(message.id) for message in catalog_of(language) if message.id and not message.string]
+
+
+def _called() -> Iterator[str]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
+                yield from (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+
+
+def _in_templates() -> Iterator[str]:
+    for path in sorted(SOURCE.rglob("*.j2")):
+        yield from (ast.literal_eval(found) for found in _IN_TEMPLATES.findall(path.read_text()))
+
+
+def _helps() -> Iterator[str]:
+    yield from (line for _, line in PLACES.values())
+    yield from _helps_of(main)
+
+
+def _helps_of(command: click.Command) -> Iterator[str]:
+    yield command.help or ""
+    yield from (param.help or "" for param in command.params if isinstance(param, click.Option))
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from _helps_of(command.get_command(context, name) or command)
+
+
+def bring_up_to_date() -> None:
+    """Write the files of every language."""
+    for language in LANGUAGES[1:]:
+        catalog = catalog_of(language)
+        po_of(language).parent.mkdir(parents=True, exist_ok=True)
+        po_of(language).write_bytes(po_text(catalog))
+        po_of(language).with_suffix(".mo").write_bytes(mo_bytes(catalog))
+
+
+if __name__ == "__main__":
+    if "--missing" in sys.argv:
+        for language in LANGUAGES[1:]:
+            for text in missing(language):
+                print(f"{language}: {text!r}")
+    else:
+        bring_up_to_date()
