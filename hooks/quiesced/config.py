@@ -26,21 +26,28 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True)
 class Listen:
-    """Where the hook answers, and with which certificate. ``client_ca`` asks callers for a certificate of their own."""
+    """Where the hook answers, and with which certificate."""
 
     host: str
+    """Address to listen on: the one in the VPC, and nothing wider."""
     port: int
+    """TCP port; 0 takes any that is free."""
     certificate: Path
+    """PEM file with the daemon's certificate; the function's QUIESCE_HOOK_CA must hold it, or who signed it."""
     private_key: Path
+    """PEM file with its private key, which nobody else may read."""
     client_ca: Optional[Path]
+    """PEM file with the authority of callers' certificates. With it, callers without one are turned away."""
 
 
 @dataclass(frozen=True)
 class AllowedLimits:
-    """The longest stall that the owner of this instance accepts, in seconds."""
+    """The longest stall that the owner of this instance accepts, in seconds. Requests for more are refused."""
 
     acquire_limit_s: float
+    """How long getting a hold may make writers wait."""
     hold_limit_s: float
+    """How long a hold may last, from the first lock to the last thaw."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,9 @@ class ApplicationConfig:
     """One ``[[application]]`` table; ``options`` are the engine's own keys, checked by the engine."""
 
     name: str
+    """What it is called in answers and certificates: at most 64 of A-Z a-z 0-9 _ . -, and once only."""
     engine: str
+    """What it is; each engine has keys of its own."""
     options: dict[str, object]
 
 
@@ -58,11 +67,13 @@ class Config:
 
     listen: Listen
     keys: dict[str, bytes] = field(repr=False)
-    """Key id to shared secret."""
+    """Key id = absolute path of a file with the shared secret, which nobody else may read: at least 16 characters. Two keys
+    are good while one replaces the other."""
     limits: AllowedLimits
     disk_by_id_dir: Path
     """Where block devices are found by CBS disk id (/dev/disk/by-id on a CVM: virtio-disk-xxxxxxxx)."""
     never_freeze: tuple[Path, ...]
+    """Filesystems that hold one of these are never frozen. Neither are /, /boot, and what the daemon itself needs."""
     state_dir: Path
     """On tmpfs: what is held now, and which leases are over."""
     expedite_freeze: bool

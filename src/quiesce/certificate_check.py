@@ -12,7 +12,7 @@ import msgspec
 
 from quiesce.certificate import VERSION, Certificate, SigningKey, is_genuine
 from quiesce.errors import CertificateError
-from quiesce.settings import MIN_SECRET
+from quiesce.variables import MIN_SECRET
 
 
 class Finding(enum.Enum):

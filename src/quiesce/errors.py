@@ -7,6 +7,7 @@ QuiesceError
 ├── CertificateError  what was given holds no certificate that can be checked
 ├── UnfinishedError   a part of a run is left; deliver it again, and what is there is found and the rest is made
 ├── AgentError        the hook on an instance did not give an answer that can be used
+├── NotifyError       a receiver of messages did not take one; that changes nothing
 └── CloudError        the cloud refused a call, or the answer was lost
     └── UnavailableError  this account does not have what was asked for; nothing was done
 
@@ -61,6 +62,14 @@ class AgentError(QuiesceError):
     def __init__(self, message: str, *, answered: bool) -> None:
         super().__init__(message)
         self.answered = answered
+
+
+class NotifyError(QuiesceError):
+    """A receiver of messages did not take one; the text never holds its address. ``again``: once more may help."""
+
+    def __init__(self, message: str, *, again: bool = False) -> None:
+        super().__init__(message)
+        self.again = again
 
 
 class CloudError(QuiesceError):

@@ -3,7 +3,7 @@
 Gives snapshots that are tagged and still called pending their own names, copies them to other regions and shares them with
 other accounts where a policy says so, prunes what the policies' retention lets go, and writes a line that an alarm can
 match for every disk that no policy covers or whose objective is missed, for every snapshot that does not get complete, and
-for every set that has lost a member.
+for every set that has lost a member. Those who want to know of late disks are sent one message.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from datetime import datetime, timedelta, timezone
 from quiesce import coverage, pruning
 from quiesce.adapters.cbs import every_disk, find_disks
 from quiesce.adapters.cvm import find_instances
+from quiesce.adapters.deliver import deliver
 from quiesce.adapters.estate import Made, made_here, rename
 from quiesce.copies import copy_all
 from quiesce.coverage import Finding
 from quiesce.errors import CloudError
 from quiesce.model import Level
+from quiesce.notifying import of_follow_up
 from quiesce.plan import chosen_disks
 from quiesce.policies import Policy
 from quiesce.retention import Point
@@ -56,6 +58,8 @@ def follow_up(policies: Mapping[str, Policy], wiring: Wiring) -> dict[str, int]:
         if row.finding is not Finding.COVERED:
             wiring.log.step({"step": "coverage", "outcome": row.finding.value, **coverage.fields_of(row)})
     wiring.log.step({"step": "follow_up", "outcome": "done", **counts})
+    notify = wiring.settings.notify
+    deliver(of_follow_up(counts, rows, notify.on), notify, wiring.log, {"trigger": "follow_up"})
     return counts
 
 

@@ -10,11 +10,12 @@ from typing import TextIO
 
 import msgspec
 
-from quiesce import __version__, fleet, policies, request
+from quiesce import __version__, fleet, notifying, policies, request
+from quiesce.adapters.deliver import deliver
 from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.scf import FunctionName
 from quiesce.collect import collect
-from quiesce.errors import CloudError, PolicyError, QuiesceError, RequestError, SettingsError
+from quiesce.errors import CloudError, PolicyError, QuiesceError, RequestError, SettingsError, UnfinishedError
 from quiesce.followup import follow_up, is_follow_up
 from quiesce.report import HTTP_STATUS, Report, body_of
 from quiesce.run import Run
@@ -31,7 +32,7 @@ def handle(event: object, context: Mapping[str, object], env: Mapping[str, str],
     begin raises QuiesceError.
     """
     started_s = time.monotonic()
-    is_http = isinstance(event, dict) and "httpMethod" in event
+    is_http = _is_http(event)
     try:
         report = _run(event, context, env, stdout, started_s)
     except QuiesceError as error:
@@ -51,6 +52,19 @@ def _run(
 ) -> Report | dict[str, int]:
     settings = Settings.from_env(env)
     log = JsonLog(stdout, common=_common(context), hidden=settings.secrets)
+    try:
+        return _answer(event, context, settings, log, started_s)
+    except QuiesceError as error:
+        # An HTTP caller is answered; what another delivery goes on with has not failed.
+        if not _is_http(event) and not isinstance(error, UnfinishedError):
+            message = notifying.of_refusal(error, str(context.get("request_id") or ""), settings.notify.on)
+            deliver(message, settings.notify, log, {})
+        raise
+
+
+def _answer(
+    event: object, context: Mapping[str, object], settings: Settings, log: JsonLog, started_s: float
+) -> Report | dict[str, int]:
     ends_s, known = _ends_s(context, started_s), policies.load(settings.policies)
     if is_follow_up(event):
         return follow_up(known, Wiring(settings, log))
@@ -62,6 +76,10 @@ def _run(
     if isinstance(asked, request.Question):
         return collect(asked, policy, Wiring(settings, log))
     return Run(asked, policy, settings, log, FunctionName.of(context)).execute(ends_s=ends_s)
+
+
+def _is_http(event: object) -> bool:
+    return isinstance(event, dict) and "httpMethod" in event
 
 
 def _ends_s(context: Mapping[str, object], started_s: float) -> float:

@@ -26,15 +26,20 @@ class OnQuiesceFailure(enum.Enum):
     """What to do when the hold could not be had."""
 
     FAIL = "fail"
+    """No snapshot is taken, and the run has failed."""
     CRASH_CONSISTENT = "crash_consistent"
+    """Snapshots are taken all the same, and reported as weaker."""
     SKIP = "skip"
+    """No snapshot is taken, and the run is no failure."""
 
 
 class OnPartial(enum.Enum):
     """What becomes of the snapshots of a set that could not be made whole."""
 
     KEEP = "keep"
+    """They stay, marked as no set."""
     DELETE = "delete"
+    """They expire within a day or so, and are deleted at once where that is possible."""
 
 
 class HoldUntil(enum.Enum):
@@ -44,8 +49,11 @@ class HoldUntil(enum.Enum):
     """
 
     ACCEPTED = "accepted"
+    """The call returned an id."""
     LISTED = "listed"
+    """The API lists every snapshot."""
     COMPLETED = "completed"
+    """Every snapshot is complete; for small disks only."""
 
 
 @dataclass(frozen=True)

@@ -48,83 +48,107 @@ class TagSelector(Table, frozen=True):
     """Every instance that carries this tag with one of these values (the cloud takes at most 5)."""
 
     key: Annotated[str, Meta(min_length=1, max_length=127)]
+    """Key of the tag."""
     values: Annotated[tuple[str, ...], Meta(min_length=1, max_length=5)]
+    """Values of the tag, of which an instance has one."""
 
 
 class Targets(Table, frozen=True):
-    """The instances named, and those that carry the tag; ``disks`` narrows which of their disks.
-
-    ``data`` leaves the system disk out: the root filesystem is never frozen, so no set with it gets past ``crash``.
-    """
+    """The instances named, and those that carry the tag, with which of their disks."""
 
     instances: tuple[InstanceId, ...] = ()
+    """Ids of instances."""
     tag: TagSelector | None = None
+    """Every instance that carries this tag, too."""
     disks: Literal["data", "all"] | tuple[DiskId, ...] = "data"
+    """Which of their disks. ``data`` leaves the system disk out: the root filesystem is never frozen, so no set with it gets
+    past ``crash``."""
 
 
 class EventFilter(Table, frozen=True):
     """Events of EventBridge that start a policy: of this source, of one of these types, about these subjects or any."""
 
     source: Annotated[str, Meta(min_length=1, max_length=256)]
+    """The events' source; not ``quiesce``, which runs publish as."""
     types: Annotated[tuple[str, ...], Meta(min_length=1, max_length=20)]
+    """Types of events, of which one has to match."""
     subjects: tuple[str, ...] = ()
+    """Subjects, of which one has to match; none given: any."""
 
 
 class Retention(Table, frozen=True):
     """What ``prune`` keeps of a policy's snapshots, beside what must stay anyway (retention.Rules)."""
 
     last: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """The newest so many sets."""
     hourly: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """The newest set of each of the last so many hours that have one."""
     daily: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """The newest set of each of the last so many days that have one."""
     weekly: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """The newest set of each of the last so many weeks that have one."""
     monthly: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """The newest set of each of the last so many months that have one."""
     yearly: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    """The newest set of each of the last so many years that have one."""
 
 
 class Copy(Table, frozen=True):
-    """Other regions that get a copy of every complete set of the level asked for.
-
-    Retention does not reach there, so how long a copy is kept has to be said.
-    """
+    """Other regions that get a copy of every complete set of the level asked for."""
 
     regions: Annotated[tuple[Region, ...], Meta(min_length=1, max_length=20)]
+    """Regions that are copied to."""
     expire_after_days: Annotated[int, Meta(ge=2, le=36_500)]
+    """The cloud deletes a copy after so many days: retention does not reach there."""
 
 
 class Share(Table, frozen=True):
-    """Other accounts that may use every complete set of the level asked for.
-
-    What is shared cannot be deleted, so for how many days has to be said; it is taken back then.
-    """
+    """Other accounts that may use every complete set of the level asked for."""
 
     accounts: Annotated[tuple[AccountId, ...], Meta(min_length=1, max_length=50)]
+    """Ids of the accounts (main accounts' uin)."""
     days: Annotated[int, Meta(ge=1, le=36_500)]
+    """For how many days; it is taken back then, because what is shared cannot be deleted."""
 
 
 class Policy(Table, frozen=True):
-    """One ``[policies.<name>]`` table. Limits in seconds; ``expire_after_days`` None keeps the snapshots.
-
-    ``consistency_group`` holds all instances at the same time, in their order; ``snapshot_group`` makes each instance's
-    snapshots by one call. ``objective_hours``: how old the newest point of the level asked for may be.
-    """
+    """One ``[policies.<name>]`` table."""
 
     targets: Targets
+    """Which instances, and which of their disks."""
     level: Literal["application", "filesystem", "crash"] = "application"
+    """The level asked for; a run that reaches less says so."""
     on_quiesce_failure: OnQuiesceFailure = OnQuiesceFailure.FAIL
+    """What to do when the hold cannot be had."""
     acquire_limit_s: Annotated[float, Meta(gt=0, le=60)] = 2.0
+    """How long getting the hold may make a writer wait, in seconds."""
     hold_limit_s: Annotated[float, Meta(gt=0, le=120)] = 10.0
+    """How long the hold may last, in seconds: room for ``acquire_limit_s`` (of each instance of a consistency group), a call
+    to the cloud (two with ``snapshot_group``) and a second."""
     hold_until: HoldUntil = HoldUntil.ACCEPTED
+    """When writers may go on."""
     snapshot_group: bool = False
+    """Make each instance's snapshots by one CreateSnapshotGroup, where the account has it."""
     consistency_group: bool = False
+    """Hold all instances of ``targets.instances`` at the same time, in their order, and cut all or none."""
     on_partial: OnPartial = OnPartial.KEEP
+    """What becomes of the snapshots of a set of which some were refused."""
     expire_after_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    """The cloud deletes the snapshots after so many days; unset: never."""
     name_prefix: Prefix | None = None
+    """Begins the snapshots' names, after ``quiesce-``; unset: the policy's name, which must then have this form."""
     tags: dict[str, str] = {}
+    """Tags for the snapshots, beside Quiesce's own: at most 20, of A-Z a-z 0-9 _ . : / @ = + -."""
     events: tuple[EventFilter, ...] = ()
+    """Events that start the policy; one event may start one policy."""
     retention: Retention | None = None
+    """What is kept; unset: nothing is pruned."""
     objective_hours: Annotated[float, Meta(gt=0, le=8784)] | None = None
+    """How old the newest point of the level asked for may be, in hours; unset: any age."""
     copy: Copy | None = None
+    """Copies in other regions, made by the follow-up."""
     share: Share | None = None
+    """Shares with other accounts, kept by the follow-up."""
 
     @property
     def asked(self) -> Level:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from quiesce.adapters.cls import RunRecords
+from quiesce.adapters.deliver import deliver
 from quiesce.adapters.discard import discard
 from quiesce.adapters.event_bus import publish
 from quiesce.budget import DISCARD_S
@@ -14,10 +15,14 @@ from quiesce.certificate import BY_GROUP, Certificate, issue
 from quiesce.course import Outcome
 from quiesce.errors import CloudError
 from quiesce.model import Level, OnPartial, TargetPlan
+from quiesce.notifying import of_run
 from quiesce.plan import expiry_in
 from quiesce.report import Report, TargetReport, body_of, leftovers_of, names_of, status_of, tags_of
 from quiesce.steps import steps_of
 from quiesce.wiring import Wiring
+
+ANSWER_S = 1.0
+"""Kept of the function's time for answering, whatever receivers of messages do."""
 
 
 class Recorder:
@@ -94,6 +99,12 @@ class Recorder:
             publish(self._wiring.cloud, bus, report.run_id, report.policy, report.status.value, data)
         except CloudError as error:
             self.note("event", "trouble", reason=str(error))
+
+    def notify(self, report: Report, *, ends_s: float) -> None:
+        """Tell those who want to know; ``ends_s``: when SCF ends this process, on the monotonic clock."""
+        settings = self._wiring.settings.notify
+        left_s = ends_s - ANSWER_S - time.monotonic()
+        deliver(of_run(report, settings.on), settings, self._wiring.log, self._ids, left_s)
 
 
 def _late_expiry(plan: TargetPlan, certificate: Certificate) -> str | None:

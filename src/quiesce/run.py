@@ -63,6 +63,7 @@ class Run:
         self._recorder.note("run", report.status.value, targets=len(report.targets))
         self._recorder.upload(report)
         self._recorder.publish(report)
+        self._recorder.notify(report, ends_s=ends_s)
         return report
 
     def _plan(self) -> tuple[tuple[TargetPlan, ...], tuple[Refusal, ...]]:

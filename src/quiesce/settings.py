@@ -6,7 +6,7 @@ SCF refreshes the role's temporary keys per invocation, so nothing here may be k
 from __future__ import annotations
 
 import enum
-import math
+import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,60 +14,98 @@ from pathlib import Path
 
 from quiesce.certificate import SigningKey
 from quiesce.errors import SettingsError
+from quiesce.variables import Key, Reader
 
 CODE_DIR = Path(__file__).resolve().parent.parent
 """Where index.py lies; relative paths in variables start here, because nothing is promised about the working folder."""
-MIN_SECRET = 16
-ANY = r"(?s).+"
 
 
 class HttpAuth(enum.Enum):
-    """Who vouches for a caller of the function URL: a signature checked here, or Tencent Cloud's CAM before we run."""
+    """Who vouches for a caller of the function URL."""
 
     HMAC = "hmac"
+    """A signature with QUIESCE_HTTP_KEY that is checked here."""
     CAM = "cam"
+    """Tencent Cloud's CAM, before the function runs."""
 
 
-@dataclass(frozen=True)
-class Key:
-    """A shared secret and the id by which the other side finds it."""
+class NotifyOn(enum.Enum):
+    """What a message is sent for. A release that was not confirmed is always told."""
 
-    key_id: str
-    secret: bytes = field(repr=False)
+    FAILED = "failed"
+    """Targets without a complete set of snapshots, and runs that could not begin."""
+    WEAKER = "weaker"
+    """Targets with a weaker level than asked for."""
+    SKIPPED = "skipped"
+    """Targets that were skipped because the hold could not be had."""
+    REACHED = "reached"
+    """Targets that got what was asked for."""
+    LATE = "late"
+    """Disks whose newest point is older than the objective, told by each follow-up for as long as it is so."""
+    UNCOVERED = "uncovered"
+    """Disks that no policy covers, told by each follow-up."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """The execution role's temporary keys; ``token`` is None for keys of a sub-account."""
+    """The execution role's temporary keys."""
 
     secret_id: str
+    """Id of the key that calls the cloud. SCF sets it at every invocation for a function with an execution role."""
     secret_key: str = field(repr=False)
+    """Secret of that key; SCF sets it."""
     token: str | None = field(repr=False)
+    """Token that belongs to a role's temporary key; SCF sets it. A sub-account's key has none."""
 
 
 @dataclass(frozen=True)
 class HookSettings:
-    """How to reach the daemons. ``timeout_s`` is how long one may take to answer a request that has no work to do."""
+    """How to reach the daemons."""
 
     port: int
+    """TCP port that every instance's daemon listens on."""
     key: Key
+    """Key that requests to the daemons are signed with; each daemon has it in ``[keys]``."""
     ca: Path
+    """PEM file with the authorities that signed the daemons' certificates, or with those certificates."""
     client_certificate: Path | None
+    """PEM file with the certificate that the function shows, where daemons ask for one (``client_ca``)."""
     client_key: Path | None
-    """Private key of ``client_certificate``; None when the same file holds it, or there is no certificate."""
+    """PEM file with the private key of that certificate, where the same file does not hold it."""
     timeout_s: float
+    """Seconds that a daemon may take to answer a request that has no work to do."""
 
 
 @dataclass(frozen=True)
 class CloudSettings:
-    """How to reach Tencent Cloud. ``timeout_s`` bounds connecting, and each wait for bytes, of one call."""
+    """How to reach Tencent Cloud."""
 
     region: str
+    """Region of the disks, like ap-guangzhou. SCF sets TENCENTCLOUD_REGION; QUIESCE_REGION is used in its place."""
     credentials: Credentials
     endpoint: str | None
+    """Host, or host:port, that every API is asked at, for gateways and for tests. Unset: each API's own host."""
     root_domain: str | None
+    """Domain that the APIs' hosts are under, like internal.tencentcloudapi.com."""
     ca: Path | None
+    """PEM file with the authorities that the cloud's certificate is checked by. Unset: the public ones."""
     timeout_s: float
+    """Seconds that connecting, and each wait for bytes, of one call may take."""
+
+
+@dataclass(frozen=True)
+class NotifySettings:
+    """Who is told what a run got."""
+
+    urls: tuple[str, ...] = field(default=(), repr=False)
+    """Where messages go, separated by commas (a comma within one is %2C): ``https://`` addresses get a signed webhook; other
+    schemes, such as ``wecombot://``, ``feishu://``, ``dingtalk://``, ``slack://`` and ``mailtos://``, are apprise's."""
+    on: frozenset[NotifyOn] = frozenset()
+    """What is told, separated by commas. A release that was not confirmed is always told."""
+    key: bytes | None = field(default=None, repr=False)
+    """Secret that webhooks are signed with; needed where there is an ``https://`` address."""
+    ca: Path | None = None
+    """PEM file with the authorities that receivers' certificates are checked by. Unset: the public ones."""
 
 
 @dataclass(frozen=True)
@@ -75,23 +113,29 @@ class Settings:
     """Everything that the function is told by its environment."""
 
     policies: Path
+    """TOML file with the policies."""
     hook: HookSettings
     cloud: CloudSettings
     http_auth: HttpAuth
+    """Who vouches for a caller of the function URL."""
     http_secret: bytes | None = field(repr=False)
+    """Secret that callers of the function URL sign with. Unset: with ``hmac`` every such caller is refused."""
     certificate_key: SigningKey
+    """Key that certificates and the seals in tags are signed with."""
     cls_topic: str | None
+    """Id of a CLS topic that gets one record for each target of a run. Unset: none is written."""
     fleet_above: int
     """With more targets than this a run is handed to workers, each an invocation of this function."""
     snapshot_quota: int | None = None
-    """How many snapshots the region takes; None: as documented, 0: never checked (adapters/quota)."""
+    """How many snapshots the region takes. Unset: as documented (64, and 64 for each cloud disk); 0 never looks."""
     event_bus: str | None = None
-    """Id of the EventBridge bus that what runs got is published on."""
+    """Id of the EventBridge bus that what runs got is published on. Unset: nothing is published."""
+    notify: NotifySettings = NotifySettings()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], code_dir: Path = CODE_DIR) -> Settings:
         """Read and check every variable; raises SettingsError that names all that is wrong at once."""
-        read = _Reader(env, code_dir)
+        read = Reader(env, code_dir)
         certificate_key = read.key("QUIESCE_CERTIFICATE_KEY", "the key that signs certificates")
         settings = cls(
             policies=read.file("QUIESCE_POLICIES", "the TOML file with the policies", default="policies.toml"),
@@ -106,6 +150,7 @@ class Settings:
                 "QUIESCE_EVENT_BUS", "the id of a custom event bus, like eb-l65vlc2u", r"eb-[a-z0-9]{4,20}"
             ),
             fleet_above=int(read.number("QUIESCE_FLEET_ABOVE", 16, low=1, high=1000, whole=True)),
+            notify=_notify(read),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))
@@ -115,21 +160,21 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every value that must never be printed."""
         credentials = self.cloud.credentials
-        shared = [self.hook.key.secret, self.certificate_key.secret, self.http_secret or b""]
+        shared = [self.hook.key.secret, self.certificate_key.secret, self.http_secret or b"", self.notify.key or b""]
         texts = [credentials.secret_key, credentials.token or "", *(secret.decode() for secret in shared)]
-        return tuple(text for text in texts if text)
+        return tuple(text for text in (*texts, *self.notify.urls) if text)
 
 
 def cloud_from_env(env: Mapping[str, str]) -> CloudSettings:
     """Read what a command needs that asks the cloud alone; raises SettingsError that names all that is wrong at once."""
-    read = _Reader(env, Path.cwd())
+    read = Reader(env, Path.cwd())
     settings = _cloud(read)
     if read.problems:
         raise SettingsError("; ".join(read.problems))
     return settings
 
 
-def _hook(read: _Reader) -> HookSettings:
+def _hook(read: Reader) -> HookSettings:
     client_certificate = read.optional_file("QUIESCE_HOOK_CLIENT_CERTIFICATE")
     client_key = read.optional_file("QUIESCE_HOOK_CLIENT_KEY")
     if client_key and not client_certificate:
@@ -144,15 +189,11 @@ def _hook(read: _Reader) -> HookSettings:
     )
 
 
-def _cloud(read: _Reader) -> CloudSettings:
-    region_name = "QUIESCE_REGION" if read.optional("QUIESCE_REGION") else "TENCENTCLOUD_REGION"
+def _cloud(read: Reader) -> CloudSettings:
     return CloudSettings(
-        region=read.text(region_name, "the region of the disks, like ap-guangzhou", r"[a-z]+(-[a-z0-9]+)+"),
-        credentials=Credentials(
-            secret_id=read.text("TENCENTCLOUD_SECRETID", _ROLE),
-            secret_key=read.text("TENCENTCLOUD_SECRETKEY", _ROLE),
-            token=read.optional("TENCENTCLOUD_SESSIONTOKEN"),
-        ),
+        region=read.optional("QUIESCE_REGION", _OF_THE_DISKS, _REGION)
+        or read.text("TENCENTCLOUD_REGION", _OF_THE_DISKS, _REGION),
+        credentials=_credentials(read),
         endpoint=read.optional("QUIESCE_CLOUD_ENDPOINT", "host or host:port, without https://", _HOST),
         root_domain=read.optional("QUIESCE_CLOUD_ROOT_DOMAIN", "a domain like internal.tencentcloudapi.com", _HOST),
         ca=read.optional_file("QUIESCE_CLOUD_CA"),
@@ -160,80 +201,40 @@ def _cloud(read: _Reader) -> CloudSettings:
     )
 
 
+def _credentials(read: Reader) -> Credentials:
+    return Credentials(
+        secret_id=read.text("TENCENTCLOUD_SECRETID", _ROLE),
+        secret_key=read.text("TENCENTCLOUD_SECRETKEY", _ROLE),
+        token=read.optional("TENCENTCLOUD_SESSIONTOKEN"),
+    )
+
+
+def _notify(read: Reader) -> NotifySettings:
+    urls = read.several("QUIESCE_NOTIFY_URLS")
+    key = read.secret("QUIESCE_NOTIFY_KEY")
+    for number, url in enumerate(urls, 1):
+        problem = _wrong_url(url, key)
+        if problem:  # without the address, which is a secret
+            read.problems.append(f"QUIESCE_NOTIFY_URLS: address {number} of {len(urls)} {problem}")
+    on = read.several("QUIESCE_NOTIFY_ON", "failed,weaker,late", [one.value for one in NotifyOn])
+    return NotifySettings(urls, frozenset(map(NotifyOn, on)), key, ca=read.optional_file("QUIESCE_NOTIFY_CA"))
+
+
+def _wrong_url(url: str, key: bytes | None) -> str | None:
+    found = re.fullmatch(r"([a-z][a-z0-9]{1,20})://[^\s/?#]\S*", url)
+    if found is None:
+        return "is none: it begins with a scheme, such as https:// or wecombot://, and has no spaces"
+    if found[1] == "http":
+        return "begins with http://, which is not encrypted; use https://"
+    if found[1] == "https":
+        return None if key else "is a webhook, and webhooks are signed: set QUIESCE_NOTIFY_KEY"
+    if importlib.util.find_spec("apprise") is None:
+        return f"begins with {found[1]}://, which apprise sends, and apprise is not in this package (docs/notifications.md)"
+    return None
+
+
+_OF_THE_DISKS = "the region of the disks, like ap-guangzhou"
+_REGION = r"[a-z]+(-[a-z0-9]+)+"
 _ROLE = "give the function an execution role (SCF then sets it), or set it to a key of yours"
 _HOST = r"[A-Za-z0-9.-]+(:\d{1,5})?"
 """The SDK signs the endpoint as the Host header, so a scheme or a path in it makes every signature wrong."""
-
-
-class _Reader:
-    """Reads variables and collects what is wrong with them; what it returns for a wrong one is never used."""
-
-    def __init__(self, env: Mapping[str, str], code_dir: Path) -> None:
-        self._env = env
-        self._code_dir = code_dir
-        self.problems: list[str] = []
-
-    def optional(self, name: str, what: str = "", pattern: str = ANY) -> str | None:
-        value = self._env.get(name, "").strip()
-        if value and not re.fullmatch(pattern, value):
-            self.problems.append(f"{name} must be {what}, not {value!r}")
-        return value or None
-
-    def text(self, name: str, what: str, pattern: str = ANY) -> str:
-        value = self.optional(name, what, pattern)
-        if value is None:
-            self.problems.append(f"{name} is not set: {what}")
-        return value or ""
-
-    def one_of(self, name: str, values: list[str]) -> str:
-        value = self.optional(name)
-        if value is not None and value not in values:
-            self.problems.append(f"{name} must be one of {', '.join(values)}, not {value!r}")
-        return value if value in values else values[0]
-
-    def number(self, name: str, default: float, *, low: float, high: float, whole: bool = False) -> float:
-        text = self.optional(name)
-        try:
-            value = float(text) if text is not None else default
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high or (whole and value != int(value)):
-            kind = "a whole number" if whole else "a number"
-            self.problems.append(f"{name} must be {kind} from {low:g} to {high:g}, not {text!r}")
-            return default
-        return value
-
-    def whole(self, name: str) -> int | None:
-        return None if self.optional(name) is None else int(self.number(name, 0, low=0, high=10_000_000, whole=True))
-
-    def file(self, name: str, what: str, default: str | None = None) -> Path:
-        value = self.optional(name) or default
-        if value is None:
-            self.problems.append(f"{name} is not set: give the path of {what}, from the code's folder")
-        return self._existing(name, value or "")
-
-    def optional_file(self, name: str) -> Path | None:
-        value = self.optional(name)
-        return None if value is None else self._existing(name, value)
-
-    def _existing(self, name: str, value: str) -> Path:
-        path = self._code_dir / value
-        if value and not path.is_file():
-            self.problems.append(f"{name}: there is no file {path}; put it in the package or correct the path")
-        return path
-
-    def key(self, name: str, what: str) -> Key:
-        """Read ``<key id>:<secret>``; a wrong value is never repeated, because it may be half a secret."""
-        key_id, _, secret = (self.optional(name) or "").partition(":")
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", key_id) or len(secret) < MIN_SECRET:
-            self.problems.append(f"{name} must hold {what} as <key id>:<secret>, {_SECRET}")
-        return Key(key_id, secret.encode())
-
-    def secret(self, name: str) -> bytes | None:
-        value = self.optional(name)
-        if value is not None and len(value) < MIN_SECRET:
-            self.problems.append(f"{name} must hold a secret, {_SECRET}")
-        return None if value is None else value.encode()
-
-
-_SECRET = f"the secret at least {MIN_SECRET} characters long (openssl rand -hex 32 makes a good one)"

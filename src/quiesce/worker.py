@@ -87,7 +87,7 @@ class Worker:
                     look_up([one.course for one in some])
                 self._under_way += [holds.submit(self._carry_out, one) for one in some]
             feeding.join()
-        return self._report(len(opened))
+        return self._report(len(opened), ends_s)
 
     def _until_alone(self, opened: Sequence[Opened], holds: ThreadPoolExecutor) -> Sequence[Opened]:
         """Take one target at a time until one is ours, and return those that are left.
@@ -159,13 +159,15 @@ class Worker:
         """Whether nothing more may be begun: another delivery is at work, or the time left is one target's at worst."""
         return self._stop.is_set() or time.monotonic() > self._last_start_s
 
-    def _report(self, targets: int) -> Report:
+    def _report(self, targets: int, ends_s: float) -> Report:
         for one in self._under_way:
             if not one.cancelled():
                 one.result()
         report = Report(self._batch.run_id, self._batch.policy, tuple(self._reports))
         self._recorder.upload(report)
         self._recorder.publish(report)
+        if report.targets:
+            self._recorder.notify(report, ends_s=ends_s)
         if self._stop.is_set() or len(self._reports) < targets:
             why = "another delivery of it is at work" if self._stop.is_set() else "the time does not do for all of it"
             self._recorder.note("batch", "unfinished", done=len(self._reports), targets=targets, reason=why)

@@ -14,7 +14,7 @@ from quiesce import holds
 from quiesce.adapters.hook_client import HookClient
 from quiesce.errors import AgentError
 from quiesce.model import Limits
-from quiesce.settings import Key
+from quiesce.variables import Key
 from tests.function.loopback import Authority, LoopbackServer, Received, Reply
 from tests.function.settings_for import hook_settings
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quiesce.settings import CloudSettings, Credentials, HookSettings, Key
+from quiesce.settings import CloudSettings, Credentials, HookSettings
+from quiesce.variables import Key
 
 SECRET_KEY = "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE"  # the documentation's example
 TOKEN = "a-session-token-that-no-log-may-hold"

@@ -12,7 +12,8 @@ import pytest
 from quiesce.adapters.hook_client import HookClient
 from quiesce.errors import AgentError
 from quiesce.model import Limits
-from quiesce.settings import HookSettings, Key
+from quiesce.settings import HookSettings
+from quiesce.variables import Key
 from tests.daemon.fake_keeper import FakeKeeper
 from tests.daemon.hook_caller import Site, serving
 from tests.function.hook_calls import QUIESCE

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from quiesce.errors import SettingsError
-from quiesce.settings import HttpAuth, Settings
+from quiesce.settings import HttpAuth, NotifyOn, Settings
 
 HOOK_SECRET = "hook-secret-0123456789"
 CERTIFICATE_SECRET = "certificate-secret-0123456789"
@@ -138,3 +138,63 @@ def test_no_secret_appears_in_repr_or_in_an_error(code_dir: Path) -> None:
 
 def test_credentials_without_a_session_token_are_those_of_a_sub_account(code_dir: Path) -> None:
     assert Settings.from_env(env(TENCENTCLOUD_SESSIONTOKEN=""), code_dir).cloud.credentials.token is None
+
+
+NOTIFY_KEY = "notify-secret-0123456789"
+HOOK, CHAT = "https://alerts.example/T0KEN", "wecombot://T0KEN-of-a-bot"
+
+
+def test_without_a_word_of_it_nobody_is_told_anything(code_dir: Path) -> None:
+    assert Settings.from_env(env(), code_dir).notify.urls == ()
+
+
+def test_who_is_told_what_is_read(code_dir: Path) -> None:
+    given = env(QUIESCE_NOTIFY_URLS=f" {HOOK} , {CHAT},", QUIESCE_NOTIFY_KEY=NOTIFY_KEY, QUIESCE_NOTIFY_CA="ca.pem")
+    notify = Settings.from_env(given, code_dir).notify
+
+    assert notify.urls == (HOOK, CHAT)
+    assert notify.on == {NotifyOn.FAILED, NotifyOn.WEAKER, NotifyOn.LATE}
+    assert (notify.key, notify.ca) == (NOTIFY_KEY.encode(), code_dir / "ca.pem")
+    only = Settings.from_env({**given, "QUIESCE_NOTIFY_ON": "late, uncovered"}, code_dir).notify
+    assert only.on == {NotifyOn.LATE, NotifyOn.UNCOVERED}
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        pytest.param({"QUIESCE_NOTIFY_KEY": ""}, "address 1 of 2 is a webhook, and webhooks are signed", id="unsigned"),
+        pytest.param({"QUIESCE_NOTIFY_URLS": "http://alerts.example/T0KEN"}, "not encrypted", id="not encrypted"),
+        pytest.param({"QUIESCE_NOTIFY_URLS": "alerts.example/T0KEN"}, "address 1 of 1 is none", id="no address"),
+        pytest.param({"QUIESCE_NOTIFY_URLS": "https:///T0KEN"}, "address 1 of 1 is none", id="no host"),
+        pytest.param(
+            {"QUIESCE_NOTIFY_ON": "failed,latte"}, "must be of failed, weaker, skipped, reached, late", id="no word"
+        ),
+        pytest.param({"QUIESCE_NOTIFY_KEY": "short"}, "16 characters", id="short secret"),
+        pytest.param({"QUIESCE_NOTIFY_CA": "absent.pem"}, "there is no file", id="absent CA"),
+    ],
+)
+def test_a_wrong_notification_setting_is_refused_without_the_address(
+    code_dir: Path, changes: dict[str, str], hint: str
+) -> None:
+    given = {"QUIESCE_NOTIFY_URLS": f"{HOOK},{CHAT}", "QUIESCE_NOTIFY_KEY": NOTIFY_KEY, **changes}
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env(env(**given), code_dir)
+
+    assert hint in str(refused.value)
+    assert "T0KEN" not in str(refused.value)
+
+
+def test_a_chat_is_refused_where_the_package_has_no_apprise(code_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(
+        SettingsError, match=r"begins with wecombot://, which apprise sends, and apprise is not in this package"
+    ):
+        Settings.from_env(env(QUIESCE_NOTIFY_URLS=CHAT), code_dir)
+
+
+def test_addresses_and_their_key_are_among_the_secrets(code_dir: Path) -> None:
+    settings = Settings.from_env(env(QUIESCE_NOTIFY_URLS=f"{HOOK},{CHAT}", QUIESCE_NOTIFY_KEY=NOTIFY_KEY), code_dir)
+
+    assert {HOOK, CHAT, NOTIFY_KEY} <= set(settings.secrets)
+    assert "T0KEN" not in repr(settings)
+    assert NOTIFY_KEY not in repr(settings)

@@ -15,7 +15,7 @@ import requests
 
 from quiesce.adapters.hook_client import signature_headers
 from quiesce.request import sign
-from quiesce.settings import Key
+from quiesce.variables import Key
 from quiesce_lab import deployment
 from quiesce_lab.scf import OK, RAISED, Function, Invoked
 from quiesce_lab.stage import INSTANCE, Stage

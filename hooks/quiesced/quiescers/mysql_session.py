@@ -33,15 +33,22 @@ class Options:
     """The keys of an ``[[application]]`` table with engine "mysql"; limits in seconds."""
 
     socket: Path
+    """The server's unix socket."""
     user: str
+    """The account; quiesced.example.toml has its grants."""
     password: str = field(repr=False)
+    """Its password, alone in a file that nobody else may read; unset: none is given."""
     long_statement_s: float
+    """A hold does not begin behind a statement that is older than this."""
     idle_transaction_s: float
+    """A hold does not begin while a transaction is open and idle for longer than this."""
     max_stalled_writers: Optional[int] = None
-    """More writers than this waiting behind the lock end a hold; None sets no number."""
+    """More writers than this waiting behind the lock end a hold; unset: any number may wait."""
     max_connections_used: float = 0.8
     """Share of the server's max_connections; more in use than this end a hold, or keep it from beginning."""
     mode: str = AUTO
+    """How it is held: ``lock`` FLUSH TABLES WITH READ LOCK, ``backup_lock`` MariaDB's backup stages, ``replica`` the SQL
+    threads stopped first, ``auto`` the cheapest that suffices."""
 
 
 def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[str, ...]]:

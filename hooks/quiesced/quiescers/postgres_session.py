@@ -31,11 +31,18 @@ class Options:
     """The keys of an ``[[application]]`` table with engine "postgres"; limits in seconds."""
 
     socket_dir: Path
+    """Directory of the server's unix socket."""
     user: str
+    """The role; quiesced.example.toml has its grants."""
     port: int = 5432
+    """The server's port, by which its socket is called."""
     database: str = "postgres"
+    """The database to log in to."""
     password: str = field(default="", repr=False)
+    """Its password, alone in a file that nobody else may read; unset: none is given."""
     mode: str = "auto"
+    """How it is held: ``freeze`` leaves it to the freeze, ``backup_api`` takes pg_backup_start and its label, ``auto`` the
+    backup API where data directory, WAL or tablespaces lie outside the set."""
     checkpoint_limit_s: float = 20.0
     """Longest that the checkpoint before the hold may take. No writer waits for it, but the function does, for 30 s."""
 

@@ -32,9 +32,13 @@ class Options:
     """The keys of an ``[[application]]`` table with engine "redis"; the limit in seconds."""
 
     socket: Path
+    """The server's unix socket."""
     user: Optional[str]
+    """The ACL user; without it the default user."""
     password: Optional[str] = field(repr=False)
+    """Its password, alone in a file that nobody else may read."""
     bgsave_limit_s: float = 60.0
+    """Where appendonly is off: the longest that a dump before the hold may take."""
 
 
 def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[str, ...]]:

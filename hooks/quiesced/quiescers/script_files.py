@@ -28,9 +28,11 @@ class Options:
     """The keys of an ``[[application]]`` table with engine "script". Either ``command`` or ``directory`` is set."""
 
     command: tuple[str, ...] = ()
+    """An executable, by its absolute path, and its first arguments; ``check``, ``quiesce`` or ``release`` comes last."""
     directory: Optional[Path] = None
+    """In the place of ``command``: every executable of this directory, in the order of their names."""
     timeout_s: float = 10.0
-    """How long each call of each script may take."""
+    """How long each call of each script may take; then it is killed with everything that it started."""
 
 
 @dataclass(frozen=True)

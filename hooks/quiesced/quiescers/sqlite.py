@@ -27,6 +27,7 @@ class Options:
     """The keys of an ``[[application]]`` table with engine "sqlite"."""
 
     path: Path
+    """The database file; its -wal and -journal lie beside it."""
 
 
 def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[str, ...]]:

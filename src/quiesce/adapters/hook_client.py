@@ -17,7 +17,8 @@ from quiesce import holds
 from quiesce.budget import CHECK_ATTEMPTS, prepare_timeout_s, quiesce_timeout_s, release_window_s
 from quiesce.errors import AgentError
 from quiesce.model import Limits
-from quiesce.settings import HookSettings, Key
+from quiesce.settings import HookSettings
+from quiesce.variables import Key
 
 MAX_ANSWER_BYTES = 1_048_576
 

@@ -1,0 +1,114 @@
+"""Reading environment variables strictly: every problem is noted, and none stops the reading.
+
+What each variable means is written at the attribute that it fills (settings); docs/reference/settings.md is made of both.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MIN_SECRET = 16
+"""Shortest secret in characters."""
+ANY = r"(?s).+"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A shared secret and the id by which the other side finds it."""
+
+    key_id: str
+    secret: bytes = field(repr=False)
+
+
+class Reader:
+    """Reads variables and collects what is wrong with them; what it returns for a wrong one is never used."""
+
+    def __init__(self, env: Mapping[str, str], code_dir: Path) -> None:
+        self._env = env
+        self._code_dir = code_dir
+        self.problems: list[str] = []
+
+    def optional(self, name: str, what: str = "", pattern: str = ANY) -> str | None:
+        """Read a text that need not be there."""
+        value = self._env.get(name, "").strip()
+        if value and not re.fullmatch(pattern, value):
+            self.problems.append(f"{name} must be {what}, not {value!r}")
+        return value or None
+
+    def text(self, name: str, what: str, pattern: str = ANY) -> str:
+        """Read a text that has to be there."""
+        value = self.optional(name, what, pattern)
+        if value is None:
+            self.problems.append(f"{name} is not set: {what}")
+        return value or ""
+
+    def one_of(self, name: str, values: list[str]) -> str:
+        """Read one of some words; unset, the first."""
+        value = self.optional(name)
+        if value is not None and value not in values:
+            self.problems.append(f"{name} must be one of {', '.join(values)}, not {value!r}")
+        return value if value in values else values[0]
+
+    def several(self, name: str, default: str = "", words: Sequence[str] = ()) -> tuple[str, ...]:
+        """Read texts separated by commas, of these words if any are given; a text is repeated only where words are given."""
+        found = tuple(part.strip() for part in (self.optional(name) or default).split(",") if part.strip())
+        strange = [part for part in found if words and part not in words]
+        if strange:
+            self.problems.append(f"{name} must be of {', '.join(words)}, separated by commas, not {', '.join(strange)!r}")
+        return tuple(part for part in found if part not in strange)
+
+    def number(self, name: str, default: float, *, low: float, high: float, whole: bool = False) -> float:
+        """Read a number in a range."""
+        text = self.optional(name)
+        try:
+            value = float(text) if text is not None else default
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high or (whole and value != int(value)):
+            kind = "a whole number" if whole else "a number"
+            self.problems.append(f"{name} must be {kind} from {low:g} to {high:g}, not {text!r}")
+            return default
+        return value
+
+    def whole(self, name: str) -> int | None:
+        """Read a whole number that need not be there."""
+        return None if self.optional(name) is None else int(self.number(name, 0, low=0, high=10_000_000, whole=True))
+
+    def file(self, name: str, what: str, default: str | None = None) -> Path:
+        """Read the path of a file that has to exist; a relative one starts at the code."""
+        value = self.optional(name) or default
+        if value is None:
+            self.problems.append(f"{name} is not set: give the path of {what}, from the code's folder")
+        return self._existing(name, value or "")
+
+    def optional_file(self, name: str) -> Path | None:
+        """Read the path of a file that need not be named, but then has to exist."""
+        value = self.optional(name)
+        return None if value is None else self._existing(name, value)
+
+    def _existing(self, name: str, value: str) -> Path:
+        path = self._code_dir / value
+        if value and not path.is_file():
+            self.problems.append(f"{name}: there is no file {path}; put it in the package or correct the path")
+        return path
+
+    def key(self, name: str, what: str) -> Key:
+        """Read ``<key id>:<secret>``; a wrong value is never repeated, because it may be half a secret."""
+        key_id, _, secret = (self.optional(name) or "").partition(":")
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", key_id) or len(secret) < MIN_SECRET:
+            self.problems.append(f"{name} must hold {what} as <key id>:<secret>, {_SECRET}")
+        return Key(key_id, secret.encode())
+
+    def secret(self, name: str) -> bytes | None:
+        """Read a secret that need not be there."""
+        value = self.optional(name)
+        if value is not None and len(value) < MIN_SECRET:
+            self.problems.append(f"{name} must hold a secret, {_SECRET}")
+        return None if value is None else value.encode()
+
+
+_SECRET = f"the secret at least {MIN_SECRET} characters long (openssl rand -hex 32 makes a good one)"
