@@ -32,6 +32,7 @@ GRANTS: dict[str, tuple[str, ...]] = {
     "PutEvents": ("eb:PutEvents",),
     "Invoke": ("scf:InvokeFunction",),
     "UploadLog": ("cls:UploadLog",),
+    "SearchLog": ("cls:SearchLog",),
 }
 """API action to what CAM calls it: CBS has the prefix of CVM (CVM documentation, CAM)."""
 STATEMENTS: tuple[tuple[tuple[str, ...], list[str]], ...] = (
@@ -45,9 +46,10 @@ STATEMENTS: tuple[tuple[tuple[str, ...], list[str]], ...] = (
     (("PutEvents",), ["qcs::eb:*:uin/*:eventbusid/*"]),
     (("Invoke",), ["qcs::scf:*:uin/*:namespace/default/function/quiesce"]),
     (("UploadLog",), ["qcs::cls:*:uin/*:topic/*"]),
+    (("SearchLog",), ["qcs::cls:*:uin/*:topic/*"]),
 )
 """What every run needs; the quota, seen beforehand; what labels; snapshot_group; on_partial and retention; copy; share;
-QUIESCE_EVENT_BUS; fleets; QUIESCE_CLS_TOPIC. Leave out what you do not use."""
+QUIESCE_EVENT_BUS; fleets; QUIESCE_CLS_TOPIC; the report. Leave out what you do not use."""
 
 
 def calls_of(source: Path) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import msgspec
 
-from quiesce import __version__, fleet, notifying, policies, request
+from quiesce import __version__, fleet, notifying, policies, reporting, request
 from quiesce.adapters.deliver import deliver
 from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.scf import FunctionName
@@ -42,6 +42,8 @@ def handle(event: object, context: Mapping[str, object], env: Mapping[str, str],
         if not is_http:
             raise
         return _http(_status_of(error), {"error": {"kind": type(error).__name__, "message": _shown(error)}})
+    if isinstance(report, str):
+        return _answer(200, "text/html; charset=utf-8", report)
     if not isinstance(report, Report):
         return report
     return _http(HTTP_STATUS[report.status], body_of(report)) if is_http else msgspec.to_builtins(body_of(report))
@@ -49,11 +51,11 @@ def handle(event: object, context: Mapping[str, object], env: Mapping[str, str],
 
 def _run(
     event: object, context: Mapping[str, object], env: Mapping[str, str], stdout: TextIO, started_s: float
-) -> Report | dict[str, int]:
+) -> Report | dict[str, int] | str:
     settings = Settings.from_env(env)
     log = JsonLog(stdout, common=_common(context), hidden=settings.secrets)
     try:
-        return _answer(event, context, settings, log, started_s)
+        return _carried_out(event, context, settings, log, started_s)
     except QuiesceError as error:
         # An HTTP caller is answered; what another delivery goes on with has not failed.
         if not _is_http(event) and not isinstance(error, UnfinishedError):
@@ -62,9 +64,9 @@ def _run(
         raise
 
 
-def _answer(
+def _carried_out(
     event: object, context: Mapping[str, object], settings: Settings, log: JsonLog, started_s: float
-) -> Report | dict[str, int]:
+) -> Report | dict[str, int] | str:
     ends_s, known = _ends_s(context, started_s), policies.load(settings.policies)
     if is_follow_up(event):
         return follow_up(known, Wiring(settings, log))
@@ -72,6 +74,8 @@ def _answer(
         batch = fleet.read(event, settings.certificate_key)
         return Worker(batch, policies.named(known, batch.policy), settings, log).execute(ends_s=ends_s)
     asked = request.parse(event, context, settings, datetime.now(timezone.utc), known)
+    if isinstance(asked, request.ReportQuestion):
+        return reporting.served(asked, known, settings, ends_s=ends_s)
     policy = policies.named(known, asked.policy)
     if isinstance(asked, request.Question):
         return collect(asked, policy, Wiring(settings, log))
@@ -106,9 +110,8 @@ def _shown(error: QuiesceError) -> str:
 
 
 def _http(status: int, body: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "isBase64Encoded": False,
-        "statusCode": status,
-        "headers": {"Content-Type": "application/json"},
-        "body": json.dumps(msgspec.to_builtins(body), ensure_ascii=False),
-    }
+    return _answer(status, "application/json", json.dumps(msgspec.to_builtins(body), ensure_ascii=False))
+
+
+def _answer(status: int, content_type: str, body: str) -> dict[str, object]:
+    return {"isBase64Encoded": False, "statusCode": status, "headers": {"Content-Type": content_type}, "body": body}

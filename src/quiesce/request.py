@@ -1,7 +1,8 @@
 """From an event of SCF to a Request: who asks, for which policy, and by which key a second delivery is known.
 
-Accepted: the timer trigger, events of EventBridge, and HTTP (``POST .../runs``, ``GET .../runs/<run id>``) through a
-function URL or the older API Gateway. Shapes: SCF documentation, triggers and function URL. A signed HTTP request carries
+Accepted: the timer trigger, events of EventBridge, and HTTP (``POST .../runs``, ``GET .../runs/<run id>`` and ``GET
+.../report``) through a function URL or the older API Gateway. Shapes: SCF documentation, triggers and function URL. A
+signed HTTP request carries
 
     X-Quiesce-Timestamp   seconds since 1970 in UTC, at most 300 s from our clock
     X-Quiesce-Signature   lower-case hex of HMAC-SHA256(secret, timestamp \\n idempotency key or nothing \\n body)
@@ -30,9 +31,12 @@ CLOCK_TOLERANCE_S = 300
 MAX_BODY_BYTES = 65_536
 _ACCEPTED = (
     "accepted are the timer trigger, EventBridge events that a policy names, and through the function URL POST to a path "
-    "ending in /runs and GET of /runs/<run id>?policy=<policy>"
+    "ending in /runs and GET of /runs/<run id>?policy=<policy> and of /report?days=<days>"
 )
 _ONE_RUN = re.compile(rf".*/runs/({naming.RUN_ID.pattern})", re.ASCII)
+_REPORT = re.compile(r".*/report", re.ASCII)
+DEFAULT_DAYS, MAX_DAYS = 30, 366
+"""How far back a report goes, unless it is said, and at most."""
 _FUNCTION_URL_KEYS = frozenset({"httpMethod", "path", "headers", "queryString", "body"})
 """Everything that an event of a function URL has (SCF, function URL); one with more came through something else."""
 _TIMER_TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -84,13 +88,20 @@ class Question:
     run_id: str
 
 
+@dataclass(frozen=True)
+class ReportQuestion:
+    """The report of the last days: GET .../report?days=<days>."""
+
+    days: int
+
+
 def parse(
     event: object,
     context: Mapping[str, object],
     settings: Settings,
     now: datetime,
     policies: Mapping[str, Policy] | None = None,
-) -> Request | Question:
+) -> Request | Question | ReportQuestion:
     """Read the event; raises RequestError that says what was wrong and what is accepted."""
     request_id = str(context.get("request_id") or "")
     delivered = bus_events.unwrap(event)
@@ -150,9 +161,11 @@ def _text(event: Mapping[str, object], key: str) -> str:
     return value
 
 
-def _from_http(call: _HttpCall, request_id: str, settings: Settings, now: datetime) -> Request | Question:
+def _from_http(call: _HttpCall, request_id: str, settings: Settings, now: datetime) -> Request | Question | ReportQuestion:
     if call.method == "GET" and _ONE_RUN.fullmatch(call.path):
         return _question(call, settings, now)
+    if call.method == "GET" and _REPORT.fullmatch(call.path):
+        return _report_question(call, settings, now)
     if not call.path.endswith("/runs"):
         raise RequestError(f"there is nothing at {call.path[:200]!r}; {_ACCEPTED}", status=404)
     if call.method != "POST":
@@ -179,10 +192,23 @@ def _question(call: _HttpCall, settings: Settings, now: datetime) -> Question:
     policy = call.query.get("policy", "")
     if not found or not policy:
         raise RequestError(f"a run is asked for with its policy: {_ACCEPTED}")
-    if settings.http_auth is HttpAuth.HMAC or not call.of_function_url:
-        asked = f"/runs/{found[1]}?policy={policy}".encode(errors="replace")
-        _verify(replace(call, body=asked), "", settings.http_secret, now)
+    _verify_asked(call, f"/runs/{found[1]}?policy={policy}", settings, now)
     return Question(policy, found[1])
+
+
+def _report_question(call: _HttpCall, settings: Settings, now: datetime) -> ReportQuestion:
+    """Read a GET. Its signature is over ``/report`` or ``/report?days=<days>``, in the place of a body."""
+    days = call.query.get("days")
+    _verify_asked(call, "/report" if days is None else f"/report?days={days}", settings, now)
+    if days is not None and not (re.fullmatch(r"[1-9]\d{0,2}", days, re.ASCII) and int(days) <= MAX_DAYS):
+        raise RequestError(f"days must be a whole number from 1 to {MAX_DAYS}, not {days[:20]!r}")
+    return ReportQuestion(DEFAULT_DAYS if days is None else int(days))
+
+
+def _verify_asked(call: _HttpCall, asked: str, settings: Settings, now: datetime) -> None:
+    """Check the signature of a GET, unless CAM has checked the caller."""
+    if settings.http_auth is HttpAuth.HMAC or not call.of_function_url:
+        _verify(replace(call, body=asked.encode(errors="replace")), "", settings.http_secret, now)
 
 
 def _verify(call: _HttpCall, idempotency_key: str, secret: bytes | None, now: datetime) -> str:

@@ -128,6 +128,8 @@ class Settings:
     """With more targets than this a run is handed to workers, each an invocation of this function."""
     snapshot_quota: int | None = None
     """How many snapshots the region takes. Unset: as documented (64, and 64 for each cloud disk); 0 never looks."""
+    log_topic: str | None = None
+    """CLS topic that SCF puts the function's own output into; a report reads the steps of runs there."""
     event_bus: str | None = None
     """Id of the EventBridge bus that what runs got is published on. Unset: nothing is published."""
     notify: NotifySettings = NotifySettings()
@@ -145,6 +147,7 @@ class Settings:
             http_secret=read.secret("QUIESCE_HTTP_KEY"),
             certificate_key=SigningKey(certificate_key.key_id, certificate_key.secret),
             cls_topic=read.optional("QUIESCE_CLS_TOPIC"),
+            log_topic=read.optional("QUIESCE_LOG_TOPIC"),
             snapshot_quota=read.whole("QUIESCE_SNAPSHOT_QUOTA"),
             event_bus=read.optional(
                 "QUIESCE_EVENT_BUS", "the id of a custom event bus, like eb-l65vlc2u", r"eb-[a-z0-9]{4,20}"

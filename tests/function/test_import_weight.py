@@ -38,6 +38,13 @@ def test_the_adapters_load_nothing_heavy() -> None:
     assert heavy == set()
 
 
+def test_what_only_a_report_needs_is_not_loaded_until_one_is_asked_for() -> None:
+    loaded = set(run("-c", "import sys,quiesce.invocation; print(*sys.modules)").stdout.split())
+
+    assert "quiesce.html_report.render" in loaded
+    assert {"jinja2", "markupsafe", "click"} & loaded == set()
+
+
 @pytest.mark.parametrize("name", ["settings", "request", "policies", "naming", "plan", "budget"])
 def test_what_decides_needs_neither_http_nor_the_sdk(name: str) -> None:
     loaded = run("-c", f"import sys,quiesce.{name}; print(*sys.modules)").stdout.split()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 from scripts import schemas
 
+from quiesce.adapters.cls import RunRecords
+from quiesce.adapters.tencent import Cloud
 from quiesce.cli import PLACES, main
 from quiesce_lab.cloud.faults import refuse
 from tests.lab.cloud_world import REGION, SECRET_ID, SECRET_KEY, TOKEN, Lab, running_lab
-from tests.lab.estates import BARE, DISK, INSTANCE, SCHEMAS, add, items_of, populate
+from tests.lab.estates import BARE, DISK, INSTANCE, SCHEMAS, add, items_of, populate, settings_for
 
 
 @pytest.fixture
@@ -242,3 +245,32 @@ def test_no_key_at_all_is_said_with_what_to_do(lab: Lab) -> None:
 
 def test_the_published_schemas_are_those_of_the_code() -> None:
     assert {path.name: path.read_text() for path in SCHEMAS.iterdir()} == schemas.texts()
+
+
+def test_logs_shows_the_steps_of_one_run_from_a_file(lab: Lab, tmp_path: Path) -> None:
+    lines = [
+        {"run_id": run_id, "step": step, "outcome": "held", "instance_id": INSTANCE}
+        for run_id in ("0123456789", "aaaaaaaaaa")
+        for step in ("check", "quiesce")
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "not JSON\n")
+    result = run(lab, "logs", "0123456789", "--from", str(tmp_path / "log.jsonl"))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [f"check  held  {INSTANCE}", f"quiesce  held  {INSTANCE}"]
+
+
+def test_logs_reads_the_topic_of_the_function(lab: Lab) -> None:
+    lab.cloud.world.add_topic("topic-log", "log")
+    lab.cloud.settings.searchable_after_s = 0.0
+    cloud = Cloud(settings_for(lab, lab.ca_file.parent).cloud)
+    now_ms = round(lab.cloud.world.clock.time() * 1000)
+    RunRecords(cloud, "topic-log").write([{"run_id": "0123456789", "step": "release", "outcome": "released"}], now_ms - 5)
+    RunRecords(cloud, "topic-log").write([{"run_id": "aaaaaaaaaa", "step": "release", "outcome": "expired"}], now_ms - 5)
+    result = run(lab, "logs", "0123456789", "--log-topic", "topic-log", "--output", "json")
+    assert [json.loads(line)["outcome"] for line in result.stdout.splitlines()] == ["released"]
+
+
+@pytest.mark.parametrize(("run_id", "status"), [("0123456789", 1), ("'; DROP", 5)])
+def test_logs_of_a_run_that_there_is_not(lab: Lab, tmp_path: Path, run_id: str, status: int) -> None:
+    (tmp_path / "log.jsonl").write_text("")
+    assert run(lab, "logs", run_id, "--from", str(tmp_path / "log.jsonl")).exit_code == status

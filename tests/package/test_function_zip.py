@@ -74,7 +74,9 @@ def test_every_module_imports_from_the_unpacked_zip_alone(unpacked_function: Pat
 
 
 def test_the_entry_and_the_policies_lie_at_the_root_of_the_zip(function_zip: Path) -> None:
-    assert {"index.py", "policies.toml", "quiesce/__init__.py"} <= set(names(function_zip))
+    assert {"index.py", "policies.toml", "quiesce/__init__.py", "quiesce/html_report/template.html.j2"} <= set(
+        names(function_zip)
+    )
 
 
 def test_the_zip_is_small_enough_to_upload_without_a_bucket(function_zip: Path) -> None:

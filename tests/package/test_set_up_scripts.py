@@ -14,7 +14,7 @@ TOOLS = ["sh", "cat", "sed", "sort", "tail", "env", "dirname", "grep", "true", "
 LAB_COMMANDS = [
     *("mariadbd", "mariadb-install-db", "my_print_defaults"),
     *("postgres", "pg_amcheck"),
-    *("redis-check-rdb", "mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "losetup", "openssl"),
+    *("redis-check-rdb", "mkfs.xfs", "mkfs.ext4", "mkfs.btrfs", "losetup", "openssl", "chromium"),
 ]
 
 
@@ -69,6 +69,7 @@ def unprivileged(tmp_path: Path) -> Machine:
 def test_a_bare_machine_lacks_every_package_of_the_lab(machine: Machine) -> None:
     assert machine.run("system-packages", "missing").stdout.split() == [
         "btrfs-progs",
+        "chromium",
         "e2fsprogs",
         "mariadb-client-core",
         "mariadb-server-core",
@@ -133,7 +134,7 @@ def test_without_root_and_sudo_nothing_is_installed_and_it_says_what_will_not_ru
     unprivileged.apt(installs=LAB_COMMANDS)
     done = unprivileged.run("system-packages", "lab")
     assert done.returncode == 0
-    assert "Going on without: btrfs-progs e2fsprogs mariadb-client-core" in done.stdout
+    assert "Going on without: btrfs-progs chromium e2fsprogs mariadb-client-core" in done.stdout
     assert "will not run" in done.stdout
     assert unprivileged.calls == []
 

@@ -1,0 +1,1 @@
+"""What runs left behind, read back: run records and log lines, from CLS or from a file, added up for the report."""
