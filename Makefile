@@ -10,7 +10,7 @@ CODE = src hooks lab tests bench scripts
 # uv trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help demo test check mutate bench guardian faults torture restores fleet shards package requirements clean lab-packages
+.PHONY: reference report-bench help demo test check mutate bench guardian faults torture restores fleet shards package requirements clean lab-packages
 
 help:
 	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
@@ -26,6 +26,8 @@ help:
 	@echo "make fleet         one run of 10, 100 and 1,000 simulated instances, through workers (build/fleet.json)"
 	@echo "make shards        restores of three databases with money moving between them (build/shards.json)"
 	@echo "make package       build/quiesce-function.zip for SCF, build/quiesced.pyz for the instances"
+	@echo "make reference     write docs/reference, docs/schemas, deploy/cls and the catalogs of languages from the code"
+	@echo "make report-bench  size and opening time of a year's report (build/report.json)"
 	@echo "make requirements  pin requirements/*.txt anew"
 	@echo "make clean         remove build/ and caches"
 	@echo "PYTHON=/path/to/python chooses the interpreter (3.10 or newer) for .venv"
@@ -82,6 +84,16 @@ torture: $(READY) lab-packages
 package: $(READY)
 	@$(PY) -m scripts.package_function
 	@$(PY) -m scripts.package_daemon
+
+reference: $(READY)
+	@$(PY) -m scripts.reference
+	@$(PY) -m scripts.schemas
+	@$(PY) -m scripts.cls_definitions
+	@$(PY) -m scripts.languages
+
+report-bench: $(READY) lab-packages
+	@mkdir -p build
+	@$(PY) -m bench.report
 
 requirements: $(READY)
 	@scripts/compile-requirements
