@@ -91,7 +91,7 @@ def test_nothing_slow_happens_between_the_hold_and_the_call(lab: Stage) -> None:
     held = actions.index("CreateSnapshot")
     assert actions.count("CreateSnapshot") == 1
     assert {"DescribeInstances", "DescribeDisks", "DescribeSnapshots"} <= set(actions[:held])
-    assert set(actions[held + 1 :]) == {"ModifyResourceTags", "ModifySnapshotAttribute"}
+    assert set(actions[held + 1 :]) == {"ModifyResourceTags", "ModifySnapshotAttribute", "PutEvents"}
 
 
 def test_the_function_fits_into_its_memory(lab: Stage) -> None:
