@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+from scripts.package_function import NOT_THE_FUNCTION
+
 ROOT = Path(__file__).resolve().parent.parent
 POLICY = ROOT / "deploy" / "cam-policy.json"
 _ACTION = re.compile(r"[A-Z][a-z]+[A-Z]\w+|Invoke")
@@ -53,8 +55,10 @@ QUIESCE_EVENT_BUS; fleets; QUIESCE_CLS_TOPIC; the report. Leave out what you do 
 
 
 def calls_of(source: Path) -> frozenset[str]:
-    """Find every API action that the function's code names in a call."""
-    return frozenset(action for path in source.rglob("*.py") for action in _calls(ast.parse(path.read_text())))
+    """Find every API action that the function's code names in a call; what the operator alone calls is not the role's."""
+    others = [source / name for name in NOT_THE_FUNCTION]
+    files = [path for path in source.rglob("*.py") if not any(path.is_relative_to(other) for other in others)]
+    return frozenset(action for path in files for action in _calls(ast.parse(path.read_text())))
 
 
 def policy() -> dict[str, object]:

@@ -42,3 +42,10 @@ class Invokable(Protocol):
 
     def call(self, event: Any) -> tuple[Any, str]:
         """Run one synchronous invocation to its end; returns its value, and its error if it raised one."""
+
+
+class Shell(Protocol):
+    """What runs a command on an instance, as TAT's agent does."""
+
+    def __call__(self, script: bytes, *, directory: str, timeout_s: float) -> tuple[int | None, bytes]:
+        """Run a shell script in ``directory``; returns its exit status, None when it was stopped, and its output."""

@@ -8,9 +8,11 @@ from quiesce import __version__
 from quiesce.commands.lazy import LazyGroup
 
 PLACES = {
+    "agent": ("quiesce.commands.agent:agent", "Install the daemon on instances, and look after it."),
     "certificate": ("quiesce.commands.certificate:certificate", "Check what snapshots were proven to be."),
     "completion": ("quiesce.commands.completion:completion", "Print what makes a shell complete commands."),
     "coverage": ("quiesce.commands.estate:coverage", "Show every disk with its newest point."),
+    "deploy": ("quiesce.commands.deploy:deploy", "Create or update the function on Tencent Cloud."),
     "doctor": ("quiesce.commands.doctor:doctor", "Find out whether a run could begin, and what to do if not."),
     "list": ("quiesce.commands.sets:list_sets", "List the sets of snapshots."),
     "logs": ("quiesce.commands.logs:logs", "Show what a run wrote, step by step."),

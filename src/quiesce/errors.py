@@ -5,6 +5,7 @@ QuiesceError
 ├── SettingsError     an environment variable is missing or wrong; nothing was touched
 ├── PolicyError       the policy file is wrong, or its arithmetic is unsafe; nothing was touched
 ├── CertificateError  what was given holds no certificate that can be checked
+├── DeploymentError   what is to be deployed or installed, or a place for keys, cannot be used; nothing was asked for
 ├── UnfinishedError   a part of a run is left; deliver it again, and what is there is found and the rest is made
 ├── AgentError        the hook on an instance did not give an answer that can be used
 ├── NotifyError       a receiver of messages did not take one; that changes nothing
@@ -46,6 +47,10 @@ class PolicyError(QuiesceError):
 
 class CertificateError(QuiesceError):
     """What was given holds no certificate of a known version, or no usable key."""
+
+
+class DeploymentError(QuiesceError):
+    """A deployment file, a package, or a directory of keys cannot be used, or what is there cannot become what is wanted."""
 
 
 class UnfinishedError(QuiesceError):

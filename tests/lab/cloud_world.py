@@ -28,7 +28,16 @@ from quiesce_lab.errors import LabError
 
 REGION = "ap-guangzhou"
 SECRET_ID, SECRET_KEY, TOKEN = "AKIDlab", "key-of-the-lab", "token-of-the-lab"
-VERSIONS = {"cbs": "2017-03-12", "cvm": "2017-03-12", "tag": "2018-08-13", "cls": "2020-10-16", "eb": "2021-04-16"}
+VERSIONS = {
+    "cbs": "2017-03-12",
+    "cvm": "2017-03-12",
+    "tag": "2018-08-13",
+    "cls": "2020-10-16",
+    "eb": "2021-04-16",
+    "scf": "2018-04-16",
+    "cam": "2019-01-16",
+    "tat": "2020-10-28",
+}
 
 
 class ManualClock:

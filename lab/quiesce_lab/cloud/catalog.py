@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quiesce_lab.cloud import cbs, cls, cvm, disks, elsewhere, eventbridge, functions, groups, snapshots, tag
+from quiesce_lab.cloud import (
+    cam,
+    cbs,
+    cls,
+    cvm,
+    disks,
+    elsewhere,
+    eventbridge,
+    functions,
+    groups,
+    scf_admin,
+    scf_triggers,
+    snapshots,
+    tag,
+    tat,
+)
 from quiesce_lab.cloud.context import Handler
 
 
@@ -41,8 +56,42 @@ TAG = Service("tag", "2018-08-13", "tencentcloud.tag.v20180813.models", 20, need
 CLS = Service("cls", "2020-10-16", "tencentcloud.cls.v20201016.models", 500)
 SCF = Service("scf", "2018-04-16", "tencentcloud.scf.v20180416.models", 300)
 EB = Service("eb", "2021-04-16", "tencentcloud.eb.v20210416.models", 5000)
+CAM = Service("cam", "2019-01-16", "tencentcloud.cam.v20190116.models", 20, needs_region=False)
+TAT = Service("tat", "2020-10-28", "tencentcloud.tat.v20201028.models", 20)
 
-SERVICES = {service.name: service for service in (CBS, CVM, TAG, CLS, SCF, EB)}
+SERVICES = {service.name: service for service in (CBS, CVM, TAG, CLS, SCF, EB, CAM, TAT)}
+
+_NOT_OF_FUNCTIONS = (
+    "CfsConfig",
+    "DeadLetterConfig",
+    "DnsCache",
+    "InstallDependency",
+    "InstanceConcurrencyConfig",
+    "IntranetConfig",
+    "Layers",
+    "ProtocolParams",
+)
+_NOT_OF_NEW_FUNCTIONS = (
+    *_NOT_OF_FUNCTIONS,
+    "AsyncRunEnable",
+    "AutoCreateClsTopic",
+    "AutoDeployClsTopicIndex",
+    "ProtocolType",
+    "Tags",
+    "TraceEnable",
+)
+_NOT_OF_COMMANDS = (
+    "DefaultParameterConfs",
+    "DefaultParameters",
+    "EnableParameter",
+    "OutputCOSBucketUrl",
+    "OutputCOSKeyPrefix",
+    "Parameters",
+    "SaveCommand",
+    "Tags",
+    "Username",
+)
+_TRIGGER = ("FunctionName", "TriggerName", "Type")
 
 _ACTIONS = (
     Action("DescribeDisks", CBS, cbs.describe_disks),
@@ -82,6 +131,54 @@ _ACTIONS = (
     Action("ModifyResourceTags", TAG, tag.modify_resource_tags, ("Resource",)),
     Action("TagResources", TAG, tag.tag_resources, ("ResourceList", "Tags")),
     Action("Invoke", SCF, functions.invoke, ("FunctionName",)),
+    Action(
+        "CreateFunction",
+        SCF,
+        scf_admin.create_function,
+        ("FunctionName", "Code", "Handler", "Runtime"),
+        _NOT_OF_NEW_FUNCTIONS,
+    ),
+    Action("GetFunction", SCF, scf_admin.get_function, ("FunctionName",), ("ShowCode",)),
+    Action("GetFunctionAddress", SCF, scf_admin.get_function_address, ("FunctionName",)),
+    Action("UpdateFunctionCode", SCF, scf_admin.update_function_code, ("FunctionName",), ("EnvId", "Publish")),
+    Action(
+        "UpdateFunctionConfiguration",
+        SCF,
+        scf_admin.update_function_configuration,
+        ("FunctionName",),
+        (*_NOT_OF_FUNCTIONS, "IgnoreSysLog", "L5Enable", "Publish"),
+    ),
+    Action("GetFunctionEventInvokeConfig", SCF, scf_admin.get_function_event_invoke_config, ("FunctionName",)),
+    Action(
+        "UpdateFunctionEventInvokeConfig",
+        SCF,
+        scf_admin.update_function_event_invoke_config,
+        ("FunctionName", "AsyncTriggerConfig"),
+    ),
+    Action("CreateTrigger", SCF, scf_triggers.create_trigger, _TRIGGER, ("Description",)),
+    Action("UpdateTrigger", SCF, scf_triggers.update_trigger, _TRIGGER, ("Description",)),
+    Action("UpdateTriggerStatus", SCF, scf_triggers.update_trigger_status, (*_TRIGGER, "Enable"), ("TriggerDesc",)),
+    Action("DeleteTrigger", SCF, scf_triggers.delete_trigger, _TRIGGER, ("TriggerDesc",)),
+    Action("ListTriggers", SCF, scf_triggers.list_triggers, ("FunctionName",), ("Filters", "Order", "OrderBy")),
+    Action("GetRole", CAM, cam.get_role, ("RoleName",), ("RoleId",)),
+    Action("CreateRole", CAM, cam.create_role, ("RoleName", "PolicyDocument"), ("ConsoleLogin", "SessionDuration", "Tags")),
+    Action("UpdateAssumeRolePolicy", CAM, cam.update_assume_role_policy, ("PolicyDocument", "RoleName"), ("RoleId",)),
+    Action("ListPolicies", CAM, cam.list_policies, (), ("Scope",)),
+    Action("GetPolicy", CAM, cam.get_policy, ("PolicyId",)),
+    Action("CreatePolicy", CAM, cam.create_policy, ("PolicyName", "PolicyDocument"), ("Tags",)),
+    Action("UpdatePolicy", CAM, cam.update_policy, (), ("Alias", "Description")),
+    Action("AttachRolePolicy", CAM, cam.attach_role_policy, ("AttachRoleName",), ("AttachRoleId",)),
+    Action(
+        "ListAttachedRolePolicies",
+        CAM,
+        cam.list_attached_role_policies,
+        ("Page", "Rp", "RoleName"),
+        ("Keyword", "PolicyType", "RoleId"),
+    ),
+    Action("DescribeAutomationAgentStatus", TAT, tat.describe_automation_agent_status),
+    Action("RunCommand", TAT, tat.run_command, ("Content", "InstanceIds"), _NOT_OF_COMMANDS),
+    Action("DescribeInvocations", TAT, tat.describe_invocations),
+    Action("DescribeInvocationTasks", TAT, tat.describe_invocation_tasks),
     Action("PutEvents", EB, eventbridge.put_events, ("EventList", "EventBusId")),
     Action("UploadLog", CLS, cls.upload_log, ("TopicId",), octets=True),
     Action("SearchLog", CLS, cls.search_log, ("From", "To"), ("HighLight", "SamplingRate")),

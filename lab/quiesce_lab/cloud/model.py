@@ -6,6 +6,7 @@ import dataclasses
 import threading
 from dataclasses import dataclass, field
 
+from quiesce_lab.cloud.admin_model import AutomationAgent, DeployedFunction, Invocation, Policy, Role
 from quiesce_lab.ports import Invokable
 
 SYSTEM_DISK = "SYSTEM_DISK"
@@ -167,6 +168,14 @@ class Estate:
     groups: dict[str, SnapshotGroup] = field(default_factory=dict)
     topics: dict[str, Topic] = field(default_factory=dict)
     functions: dict[str, Invokable] = field(default_factory=dict)
+    deployed: dict[str, DeployedFunction] = field(default_factory=dict)
+    """Functions as resources of SCF (scf_admin); ``functions`` are those that can be invoked here."""
+    roles: dict[str, Role] = field(default_factory=dict)
+    policies: dict[int, Policy] = field(default_factory=dict)
+    """Of CAM; those of an account are in its estate of the default region."""
+    agents: dict[str, AutomationAgent] = field(default_factory=dict)
+    invocations: dict[str, Invocation] = field(default_factory=dict)
+    """Of TAT: agents by their instances, and every command that was run."""
     event_buses: dict[str, list[dict[str, object]]] = field(default_factory=dict)
     """Custom event buses by their ids, each with the events that were put on it."""
     client_tokens: dict[str, tuple[dict[str, object], list[str]]] = field(default_factory=dict)

@@ -40,6 +40,10 @@ class Settings:
     """Time between the cuts of two members of a group: the API calls a group not consistent (SDK, SnapshotGroupType)."""
     disk_seconds: Seconds = 0.5
     """Time until a new disk is listed, and until an attached disk leaves ATTACHING."""
+    function_seconds: Seconds = 0.2
+    """Time until a function is Active after a change."""
+    repacks_code: bool = False
+    """Whether SCF keeps code in another archive than it was given: nothing says what its CodeSha256 is the digest of."""
     searchable_after_s: Seconds = 0.5
     """Time until SearchLog finds an uploaded line."""
     rate_limit: dict[str, PerSecond] = dataclasses.field(default_factory=dict)

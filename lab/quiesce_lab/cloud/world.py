@@ -6,10 +6,11 @@ import threading
 import uuid
 from collections.abc import Mapping
 
+from quiesce_lab.cloud.admin_model import AutomationAgent
 from quiesce_lab.cloud.model import CREATING, DATA_DISK, SYSTEM_DISK, Account, Disk, Estate, Instance, Topic
 from quiesce_lab.cloud.times import Clock
 from quiesce_lab.errors import LabError
-from quiesce_lab.ports import Invokable
+from quiesce_lab.ports import Invokable, Shell
 
 DEFAULT_REGION = "ap-guangzhou"
 MAIN_UIN = "100000000001"
@@ -152,6 +153,17 @@ class World:
             functions = self.estate(uin, region).functions
             _refuse(name in functions, f"there is a function {name} already")
             functions[name] = function
+
+    def add_automation_agent(
+        self, instance_id: str, shell: Shell, *, online: bool = True, environment: str = "Linux"
+    ) -> AutomationAgent:
+        """Let TAT's agent run on an instance of the main account. Raises LabError when there is no such instance."""
+        with self.lock:
+            estate = self.estate()
+            _refuse(instance_id not in estate.instances, f"no instance {instance_id}")
+            agent = AutomationAgent(instance_id, shell, online, environment, self.clock.time())
+            estate.agents[instance_id] = agent
+            return agent
 
     def add_event_bus(self, bus_id: str, *, region: str = DEFAULT_REGION, uin: str = MAIN_UIN) -> None:
         """Add a custom event bus of EventBridge."""

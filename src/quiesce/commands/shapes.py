@@ -159,8 +159,41 @@ class RunResult(msgspec.Struct, frozen=True):
     targets: tuple[TargetResult, ...]
 
 
+class Deed(msgspec.Struct, frozen=True):
+    """One thing that a deployment did, or would do, and by which action of the cloud."""
+
+    deed: str
+    subject: str
+    detail: str
+    call: str
+
+
+class AgentResult(msgspec.Struct, frozen=True):
+    """What became of the daemon on one instance."""
+
+    instance_id: str
+    outcome: str
+    detail: str
+    address: str = ""
+
+
+class AgentState(msgspec.Struct, frozen=True):
+    """What there is of the daemon on one instance."""
+
+    instance_id: str
+    outcome: str
+    detail: str
+    program: str = ""
+    service: str = ""
+    certificate_ends: str = ""
+    keys: str = ""
+
+
 KINDS: Mapping[str, type[msgspec.Struct]] = {
+    "agent-status": AgentState,
+    "agents": AgentResult,
     "coverage": Covered,
+    "deployment": Deed,
     "doctor": Found,
     "plan": Planned,
     "policies": PolicyRow,
