@@ -10,7 +10,7 @@ CODE = src hooks lab tests bench scripts
 # uv trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: reference report-bench help demo test check mutate bench guardian faults torture restores fleet shards package requirements clean lab-packages
+.PHONY: deb reference report-bench help demo test check mutate bench guardian faults torture restores fleet shards package requirements clean lab-packages
 
 help:
 	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
@@ -26,6 +26,7 @@ help:
 	@echo "make fleet         one run of 10, 100 and 1,000 simulated instances, through workers (build/fleet.json)"
 	@echo "make shards        restores of three databases with money moving between them (build/shards.json)"
 	@echo "make package       build/quiesce-function.zip for SCF, build/quiesced.pyz for the instances"
+	@echo "make deb           build/quiesced_VERSION_all.deb for Debian and Ubuntu"
 	@echo "make reference     write docs/reference, docs/schemas, deploy/cls and the catalogs of languages from the code"
 	@echo "make report-bench  size and opening time of a year's report (build/report.json)"
 	@echo "make requirements  pin requirements/*.txt anew"
@@ -84,6 +85,9 @@ torture: $(READY) lab-packages
 package: $(READY)
 	@$(PY) -m scripts.package_function
 	@$(PY) -m scripts.package_daemon
+
+deb: $(READY)
+	@$(PY) -m scripts.package_deb
 
 reference: $(READY)
 	@$(PY) -m scripts.reference

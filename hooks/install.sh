@@ -1,11 +1,16 @@
 #!/bin/sh
-# Installs quiesced on this host, as root. Run it again to upgrade: what is there already is kept.
+# Installs quiesced on this host, as root. Run it again to upgrade: what is there already is kept, and no hold is dropped.
 #
 #   install.sh [--archive FILE] [--address ADDRESS] [--root DIR]
+#   install.sh --upgrade [--archive FILE]
+#   install.sh --uninstall [--purge]
 #
 #   --archive FILE     quiesced.pyz; by default beside this script, else ../build/quiesced.pyz (make package)
 #   --address ADDRESS  where the function reaches this host (IP address or name); by default its first own address
 #   --root DIR         install below DIR and leave this host alone
+#   --upgrade          replace program and service of an installation, and touch no configuration
+#   --uninstall        stop the service when nothing is held, and remove it; the configuration stays, unless with --purge
+#   --only-configure   make user, key, certificate and configuration where they are missing, and nothing else
 set -eu
 umask 077
 # The system's own programs before any that a user put in front of them.
@@ -14,7 +19,9 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 archive=
 address=
-root=
+root=${DPKG_ROOT:-}
+verb=install
+purge=
 
 fail() {
     echo "install.sh: $*" >&2
@@ -32,8 +39,17 @@ while [ $# -gt 0 ]; do
         esac
         shift 2
         ;;
+    --upgrade | --uninstall | --only-configure)
+        [ "$verb" = install ] || fail "--$verb and $1 exclude each other"
+        verb=${1#--}
+        shift
+        ;;
+    --purge)
+        purge=yes
+        shift
+        ;;
     -h | --help)
-        sed -n '2,8s/^# \{0,1\}//p' "$0"
+        sed -n '2,15s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) fail "unknown option $1; see --help" ;;
@@ -114,52 +130,88 @@ make_certificate() {
 
 write_config() {
     [ -f "$etc/quiesced.toml" ] && return
+    example=$here/quiesced.example.toml
+    [ -f "$example" ] || example=$etc/quiesced.example.toml # where the Debian package puts it
     for key in "$etc/keys"/*; do key_id=${key##*/}; done
     sed -e "s|^host = .*|host = \"$address\"|" \
         -e "s|^\"2026-11\" = .*|\"$key_id\" = \"/etc/quiesced/keys/$key_id\"|" \
-        "$here/quiesced.example.toml" >"$etc/quiesced.toml.new"
+        "$example" >"$etc/quiesced.toml.new"
     mv "$etc/quiesced.toml.new" "$etc/quiesced.toml"
     echo "wrote /etc/quiesced/quiesced.toml: name your applications there, then run: quiesced check"
 }
 
 place_program() {
     (umask 022 && mkdir -p "$root/opt/quiesced" "$root/usr/local/sbin" "$root/etc/systemd/system")
-    # Beside the old one and renamed over it: a running daemon keeps the file that it has open.
-    cp "$archive" "$root/opt/quiesced/quiesced.pyz.new"
-    chmod 0755 "$root/opt/quiesced/quiesced.pyz.new"
-    mv "$root/opt/quiesced/quiesced.pyz.new" "$root/opt/quiesced/quiesced.pyz"
-    printf '#!/bin/sh\nexec %s -I -B /opt/quiesced/quiesced.pyz "$@"\n' "$python" >"$root/usr/local/sbin/quiesced"
+    # Beside the old one: it takes its place when nothing is held. Compiled for this Python; where that fails, as it is.
+    "$python" -I -S -B "$archive" precompile "$program.new" 2>/dev/null || cp "$archive" "$program.new"
+    chmod 0755 "$program.new"
+    printf '#!/bin/sh\nexec %s -I -S -B /opt/quiesced/quiesced.pyz "$@"\n' "$python" >"$root/usr/local/sbin/quiesced"
     chmod 0755 "$root/usr/local/sbin/quiesced"
     sed "s|/usr/bin/python3 |$python |" "$here/quiesced.service" >"$root/etc/systemd/system/quiesced.service"
     chmod 0644 "$root/etc/systemd/system/quiesced.service"
 }
 
+has_systemd() {
+    [ -d "$root/run/systemd/system" ]
+}
+
 start_service() {
-    [ -z "$root" ] && [ -d /run/systemd/system ] || return 0
-    systemctl daemon-reload
+    has_systemd && systemctl daemon-reload
+    DPKG_ROOT=$root sh "$here/service.sh" switch "$python" "$program.new" "$program"
+    has_systemd || return 0
     systemctl enable --quiet quiesced.service
     # A first start waits until the configuration names this host's applications.
-    systemctl try-restart quiesced.service
     systemctl --quiet is-active quiesced.service || echo "start it with: systemctl start quiesced"
 }
 
-[ -n "$root" ] || [ "$(id -u)" -eq 0 ] || fail "run it as root, or stage it with --root DIR"
-command -v openssl >/dev/null || fail "openssl is needed to make the key and the certificate"
-[ -n "$archive" ] || find_archive
-[ -f "$archive" ] || fail "no such file: $archive"
-find_python
-[ -n "$address" ] || find_address
-check_address
+configure() {
+    command -v openssl >/dev/null || fail "openssl is needed to make the key and the certificate"
+    [ -n "$address" ] || find_address
+    check_address
+    (umask 022 && mkdir -p "$root/etc")
+    mkdir -p "$etc/keys" "$etc/tls"
+    chmod 0700 "$etc" "$etc/keys" "$etc/tls"
+    make_user
+    make_key
+    make_certificate
+    write_config
+    give_files
+}
+
+uninstall() {
+    [ -f "$program" ] || fail "not installed by this script: $program is missing"
+    find_python
+    DPKG_ROOT=$root sh "$here/service.sh" stop "$python" "$program"
+    if has_systemd; then systemctl --quiet disable quiesced.service; fi
+    rm -rf "$root/opt/quiesced" "$root/usr/local/sbin/quiesced" "$root/etc/systemd/system/quiesced.service"
+    if has_systemd; then systemctl daemon-reload; fi
+    if [ -n "$purge" ]; then
+        rm -rf "$etc" "$root/etc/systemd/system/quiesced.service.d" "$root/run/quiesced"
+        if [ -z "$root" ] && id quiesced >/dev/null 2>&1; then userdel quiesced; fi
+    fi
+    echo "removed quiesced"
+}
+
+install_or_upgrade() {
+    [ -n "$archive" ] || find_archive
+    [ -f "$archive" ] || fail "no such file: $archive"
+    if [ -f "$root/usr/share/quiesced/quiesced.pyz" ]; then
+        fail "quiesced was installed as a package; upgrade it with: dpkg -i"
+    fi
+    [ "$verb" = install ] || [ -f "$program" ] || fail "nothing to upgrade: $program is missing"
+    find_python
+    [ "$verb" = upgrade ] || configure
+    place_program
+    start_service
+    echo "installed quiesced with $python"
+}
 
 etc=$root/etc/quiesced
-(umask 022 && mkdir -p "$root/etc")
-mkdir -p "$etc/keys" "$etc/tls"
-chmod 0700 "$etc" "$etc/keys" "$etc/tls"
-make_user
-make_key
-make_certificate
-write_config
-give_files
-place_program
-start_service
-echo "installed quiesced with $python"
+program=$root/opt/quiesced/quiesced.pyz
+[ -n "$root" ] || [ "$(id -u)" -eq 0 ] || fail "run it as root, or stage it with --root DIR"
+[ -z "$purge" ] || [ "$verb" = uninstall ] || fail "--purge goes with --uninstall"
+case $verb in
+install | upgrade) install_or_upgrade ;;
+only-configure) configure ;;
+uninstall) uninstall ;;
+esac

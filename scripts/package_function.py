@@ -27,7 +27,7 @@ LIMIT_BYTES = 20_000_000
 NEVER_USED = ("QcloudApi", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence.pth")
 
 # The operator's command and what it alone does; it needs click and cryptography, which the function does not carry.
-NOT_THE_FUNCTION = ("quiesce/cli.py", "quiesce/commands", "quiesce/deployment")
+NOT_THE_FUNCTION = ("quiesce/__main__.py", "quiesce/cli.py", "quiesce/commands", "quiesce/deployment")
 
 # Where SCF unpacks the code; tracebacks name files by it, and not by where they were built.
 CODE_ROOT = "/var/user"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from scripts import reference_agent, reference_policy, reference_settings
+from scripts import reference_agent, reference_metrics, reference_policy, reference_settings
 from scripts.log_lines import ALWAYS, FIELDS, NUMBER, PROSE, RECORD_FIELDS, STEPS, WHOLE, WORD
 from scripts.tables import page, table
 
@@ -57,6 +57,7 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "settings.md": reference_settings.document,
     "policy.md": reference_policy.document,
     "agent-file.md": reference_agent.document,
+    "metrics.md": reference_metrics.document,
     "log-fields.md": log_fields,
     "exit-status.md": exit_status,
     "certificate.md": certificate,

@@ -1,6 +1,7 @@
-"""The command ``quiesced``: serve | check | status | release | heal.
+"""The command ``quiesced``: serve | check | rehearse | status | release | heal | when-idle | precompile.
 
-Exit status: 0 done, 1 refused or not reachable, 2 wrong usage or configuration.
+Exit status: 0 done, 1 refused or not reachable, 2 wrong usage or configuration; ``rehearse`` has its own
+(rehearsal.command), and ``when-idle`` that of what it ran.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from quiesced import __version__, wiring
+from quiesced import __version__, listing, precompile, when_idle, wiring
 from quiesced.caller import ask
-from quiesced.config import Config
+from quiesced.disks import Disks
 from quiesced.errors import ConfigError, QuiescedError
-from quiesced.messages import PROTOCOL, CheckAnswer, WrittenPath
+from quiesced.messages import PROTOCOL
 from quiesced.preview import preview
+from quiesced.rehearsal import options as rehearsal_options
 from quiesced.survey import LinuxSurveyor
 
 DEFAULT_CONFIG = Path("/etc/quiesced/quiesced.toml")
-_LINK = "virtio-"
-"""How a CVM names its disks under /dev/disk/by-id (facts: virtio serial)."""
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -46,9 +46,16 @@ def _parser() -> argparse.ArgumentParser:
     for name, do, words in (
         ("serve", _serve, "answer the function until told to stop"),
         ("check", _check, "show what a hold would cover and what stands in its way; changes nothing"),
+        (
+            "rehearse",
+            _rehearse,
+            "hold once without a snapshot, kill a holder once, and say whether holding is safe here",
+        ),
         ("status", _status, "show what the running daemon holds"),
         ("release", _release, "let go of a lease that the running daemon holds"),
         ("heal", _heal, "let go of what a daemon that has ended left held"),
+        ("precompile", precompile.run, "write this program with its code compiled for this Python; for installers"),
+        ("when-idle", when_idle.run, "run a command when nothing is held, and let nothing be held meanwhile"),
     ):
         command = commands.add_parser(name, help=words)
         command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
@@ -57,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("lease_id")
         if name == "check":
             command.add_argument("--disk", action="append", metavar="DISK_ID", help="may be repeated")
+        if name == "rehearse":
+            rehearsal_options.add(command)
+        if name == "when-idle":
+            when_idle.add_options(command)
+        if name == "precompile":
+            precompile.add_options(command)
     return parser
 
 
@@ -87,41 +100,22 @@ def _release(given: argparse.Namespace) -> int:
     return 0
 
 
+def _rehearse(given: argparse.Namespace) -> int:
+    from quiesced.rehearsal import command  # noqa: PLC0415 - the service has no use for it, and it takes memory
+
+    return command.run(given)
+
+
 def _check(given: argparse.Namespace) -> int:
     config, quiescers = wiring.configured(given.config)
     surveyor = LinuxSurveyor(config)
-    disks = given.disk or _disks(config)
+    disks = given.disk or Disks(config.disk_by_id_dir).attached()
     answer = preview(disks, quiescers, surveyor, (), 0)
     if not given.disk:
         paths = [path for application in answer.applications for path in application.paths]
         written = [path.disk_id for path in paths if not path.scratch]
         chosen = [disk for disk in disks if disk in written]
         answer = preview(chosen, quiescers, surveyor, (), 0) if chosen else answer
-    for line in _lines(answer):
+    for line in listing.lines(answer):
         print(line)
     return 0 if answer.ready else 1
-
-
-def _disks(config: Config) -> list[str]:
-    """Every disk that the instance knows by id, without its partitions."""
-    links = sorted(path.name for path in config.disk_by_id_dir.glob(f"{_LINK}disk-*"))
-    return [name[len(_LINK) :] for name in links if "-part" not in name]
-
-
-def _lines(answer: CheckAnswer) -> list[str]:
-    covered = {filesystem.disk_id for filesystem in answer.filesystems}
-    rows = [("APPLICATION", "WRITES", "PATH", "MOUNTED AT", "DEVICE", "DISK")]
-    for application in answer.applications:
-        rows += [_row(application.name, path, covered) for path in application.paths]
-    rows.append(("FILESYSTEM", "TYPE", "", "MOUNTED AT", "", "DISK"))
-    rows += [("freeze", found.type, "", found.mount_point, "", found.disk_id) for found in answer.filesystems]
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    modes = [f"mode  {one.name}: {one.mode}, {one.mode_reason}" for one in answer.applications if one.mode]
-    return [*table, *modes, *(f"refused  {refusal.code}: {refusal.message}" for refusal in answer.refusals)]
-
-
-def _row(name: str, path: WrittenPath, covered: set[str]) -> tuple[str, str, str, str, str, str]:
-    outside = "" if path.disk_id in covered else " (scratch)" if path.scratch else " (NOT on a disk of this set)"
-    disk = (path.disk_id or "on no known disk") + outside
-    return name, path.role, path.path, path.mount_point or "?", path.device or "?", disk

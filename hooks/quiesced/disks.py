@@ -105,6 +105,11 @@ class Disks:
         """Every mount that this process sees."""
         return parse_mountinfo((self._proc / "self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
 
+    def attached(self) -> tuple[str, ...]:
+        """Ids of every data or system disk that is attached, in the order of their names; partitions are none."""
+        names = sorted(link.name for link in self._by_id_dir.glob("virtio-disk-*"))
+        return tuple(name[len("virtio-") :] for name in names if "-part" not in name)
+
     def device_of(self, disk_id: str) -> str | None:
         """Device number of an attached disk; None when no block device has this id."""
         if not _DISK_ID.fullmatch(disk_id):

@@ -99,6 +99,7 @@ class InstanceHold:
     def prepare(self) -> None:
         """Do everything slow, and hold nothing. Raises Refused or OSError, and then let_go is due."""
         with self._step(HoldStep.PREFLUSH):
+            self._take_place()
             targets = self._survey()
             scene = scene_of(self._instance.surveyor, self._request.disks)
             self._applications.prepare(self._budget, scene, self._write_state)
@@ -176,7 +177,14 @@ class InstanceHold:
         if self._guardian:
             self._guardian.disarm()
         self._filesystems.close()
-        self._instance.state.clear_held()
+        try:
+            self._instance.state.clear_held()
+        finally:
+            self._instance.state.place.leave()
+
+    def _take_place(self) -> None:
+        if not self._instance.state.place.take():
+            raise Refused("busy", "a rehearsal, or an upgrade of quiesced, is under way on this instance; try again")
 
     def _survey(self) -> Sequence[Target]:
         survey = self._instance.surveyor.survey(self._request.disks)

@@ -154,6 +154,7 @@ class LeaseBook:
             return False
         lease.phase, lease.granted, lease.quiesced, lease.ends_s = Phase.HELD, True, answer, ends_s
         self.tally.granted += 1
+        self.tally.frozen = any(seen.frozen for seen in answer.witness.filesystems) if answer.witness else False
         return True
 
     def refused(self, lease_id: str, answer: QuiesceAnswer) -> None:
@@ -209,6 +210,7 @@ class LeaseBook:
         """Free the place for another lease, when the kernel has nothing left to do for this one either."""
         if self._place and self._place.lease_id == lease_id and self._place.phase is Phase.OVER:
             self._place = None
+            self.tally.frozen = False
 
     def _is_at_work(self, run_id: str) -> bool:
         """Whether another delivery of this run has the place and is not over."""

@@ -1,18 +1,145 @@
-"""GET /metrics: what is held and what has happened, as Prometheus reads it. No ids, names, paths or secrets."""
+"""GET /metrics: what is held and what has happened, as Prometheus reads it. No ids, names, paths or secrets.
+
+``CATALOGUE`` is every metric; docs/reference/metrics.md is written from it (scripts/reference.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Callable
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Callable, Union
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from quiesced.messages import StatusAnswer
-from quiesced.tally import Tally
+from quiesced.tally import Durations, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Value = Union[float, Mapping[str, float], Durations]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is measured at one moment."""
+
+    status: StatusAnswer
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class Described:
+    """One metric: its name as it is read, its type, what it says, its label if it has one, and where its value is.
+
+    ``value`` gives a number, numbers by label value, or durations for a histogram.
+    """
+
+    name: str
+    type: str
+    words: str
+    value: Callable[[Seen], Value]
+    label: str = ""
+    label_words: str = ""
+
+    def family(self, seen: Seen) -> Metric:
+        """Return the metric as it is now."""
+        value = self.value(seen)
+        if isinstance(value, Durations):
+            return HistogramMetricFamily(self.name, self.words, buckets=value.cumulative(), sum_value=value.sum_s)
+        kind = CounterMetricFamily if self.type == "counter" else GaugeMetricFamily
+        if not isinstance(value, Mapping):
+            return kind(self.name, self.words, value=float(value))
+        family = kind(self.name, self.words, labels=[self.label])
+        for label, number in sorted(value.items()):
+            family.add_metric([label], float(number))
+        return family
+
+
+CATALOGUE: tuple[Described, ...] = (
+    Described(
+        "quiesced_held",
+        "gauge",
+        "1 while a hold is in place, else 0.",
+        lambda seen: seen.status.state == "held",
+    ),
+    Described(
+        "quiesced_frozen",
+        "gauge",
+        "1 while a hold keeps filesystems frozen, else 0; a hold by the applications' own locks alone freezes none.",
+        lambda seen: seen.tally.frozen,
+    ),
+    Described(
+        "quiesced_acquiring",
+        "gauge",
+        "1 while a hold is being prepared or acquired, else 0.",
+        lambda seen: seen.status.state == "acquiring",
+    ),
+    Described(
+        "quiesced_lease_remaining_seconds",
+        "gauge",
+        "Seconds until the hold ends by itself; 0 without a hold.",
+        lambda seen: seen.status.hold_remaining_s if seen.status.state == "held" else 0.0,
+    ),
+    Described(
+        "quiesced_last_hold_seconds",
+        "gauge",
+        "How long the last hold lasted, in seconds from the first lock to the last thaw; 0 before the first.",
+        lambda seen: seen.tally.last_hold_s,
+    ),
+    Described(
+        "quiesced_hold_duration_seconds",
+        "histogram",
+        "How long holds lasted, in seconds from the first lock to the last thaw.",
+        lambda seen: seen.tally.durations,
+    ),
+    Described(
+        "quiesced_holds_granted_total",
+        "counter",
+        "Holds that were granted.",
+        lambda seen: seen.tally.granted,
+    ),
+    Described(
+        "quiesced_holds_total",
+        "counter",
+        "Holds that were asked for and are over.",
+        lambda seen: seen.tally.outcomes(),
+        "outcome",
+        "`released` in order and without a gap; `expired` before they were released, or with a gap; `refused`, "
+        "each with its code in quiesced_holds_refused_total",
+    ),
+    Described(
+        "quiesced_holds_refused_total",
+        "counter",
+        "Answers that refused a hold.",
+        lambda seen: seen.tally.holds_refused(),
+        "code",
+        "a refusal of hooks/PROTOCOL.md, such as `blocked` or `acquire_timeout`",
+    ),
+    Described(
+        "quiesced_guardian_fired_total",
+        "counter",
+        "Holds that the guardian ended at its deadline, because the daemon had not.",
+        lambda seen: seen.tally.guardian_fired,
+    ),
+    Described(
+        "quiesced_requests_refused_total",
+        "counter",
+        "Requests and handshakes that were refused.",
+        lambda seen: seen.tally.requests_refused(),
+        "code",
+        "an error of hooks/PROTOCOL.md, such as `bad_signature`",
+    ),
+    Described(
+        "quiesced_build_info",
+        "gauge",
+        "Always 1.",
+        lambda seen: {seen.status.version: 1.0},
+        "version",
+        "the daemon's release",
+    ),
+)
 
 
 class Metrics(Collector):
@@ -34,29 +161,6 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric as it is now."""
-        status, tally = self._status(), self._tally
-        yield _gauge("quiesced_held", "1 while a hold is in place, else 0.", status.state == "held")
-        yield _gauge("quiesced_acquiring", "1 while a hold is being acquired, else 0.", status.state == "acquiring")
-        left_s = status.hold_remaining_s if status.state == "held" else 0.0
-        yield _gauge("quiesced_lease_remaining_seconds", "When the hold ends by itself; 0 without a hold.", left_s)
-        yield _gauge("quiesced_last_hold_seconds", "How long the last hold lasted; 0 before the first.", tally.last_hold_s)
-        yield _counter("quiesced_holds_granted", "Holds that were granted.", tally.granted)
-        yield _counter("quiesced_holds_expired", "Holds that ended before they were released.", tally.expired)
-        yield _counter("quiesced_guardian_fired", "Holds that the guardian ended at its deadline.", tally.guardian_fired)
-        yield _by_code("quiesced_holds_refused", "Answers that refused a hold.", tally.holds_refused())
-        yield _by_code("quiesced_requests_refused", "Requests and handshakes that were refused.", tally.requests_refused())
-
-
-def _gauge(name: str, words: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, words, value=float(value))
-
-
-def _counter(name: str, words: str, value: int) -> Metric:
-    return CounterMetricFamily(name, words, value=float(value))
-
-
-def _by_code(name: str, words: str, counts: dict[str, int]) -> Metric:
-    family = CounterMetricFamily(name, words, labels=["code"])
-    for code, count in sorted(counts.items()):
-        family.add_metric([code], float(count))
-    return family
+        seen = Seen(self._status(), self._tally)
+        for described in CATALOGUE:
+            yield described.family(seen)

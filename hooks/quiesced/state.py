@@ -21,6 +21,7 @@ from quiesced.messages import (
     Step,
     Witness,
 )
+from quiesced.place import Place
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,13 @@ class Held:
 
 
 class StateDir:
-    """Two files: what may be held now, and every lease that is remembered. Raises OSError."""
+    """Two files: what may be held now, and every lease that is remembered; and the place of this machine. Raises OSError."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._held = directory / "held.json"
         self._leases = directory / "leases.json"
+        self.place = Place(directory)
 
     def write_held(self, held: Held) -> None:
         """Store what is about to be held."""

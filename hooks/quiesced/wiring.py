@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from quiesced import __version__
+from quiesced import __version__, memory
 from quiesced.auth import Gate
 from quiesced.config import Config, load
 from quiesced.errors import AlreadyRunningError
@@ -20,6 +20,7 @@ from quiesced.keeper import Keeper
 from quiesced.logs import LogThread, set_up
 from quiesced.quiescers import registry
 from quiesced.quiescers.base import Quiescer
+from quiesced.rehearsal import traces
 from quiesced.server import App, HookServer
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def heal(path: Path) -> None:
         keeper = Keeper(config, quiescers)
         try:
             keeper.heal()
+            traces.heal_unless_at_work(config, quiescers)
         finally:
             keeper.close()
 
@@ -51,6 +53,7 @@ def serve(path: Path) -> None:
         set_up(logs)
         try:
             keeper.heal()
+            traces.heal_unless_at_work(config, quiescers)
             _serve(config, keeper)
         finally:
             keeper.close()
@@ -71,6 +74,7 @@ def _serve(config: Config, keeper: Keeper) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, start_to_stop)
+    memory.give_back()
     log.info("serving", extra={"version": __version__, "host": config.listen.host, "port": server.port})
     server.serve()
     log.info("stopped")

@@ -145,6 +145,10 @@ class FakeApplication:
         self.setting = str(leftover["setting"])
         self.locked = False
 
+    def remains(self, leftover: dict[str, object]) -> tuple[str, ...]:
+        del leftover
+        return (f"{self.name}: its lock is held",) if self.locked else ()
+
     def _step(self, step: str) -> None:
         if step in self.fails_at:
             raise self.fails_at[step]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from quiesced.cli import _lines
+from quiesced.listing import lines
 from quiesced.messages import Application, CheckAnswer
 from quiesced.preview import preview
 from quiesced.quiescers.base import Quiescer
@@ -80,7 +80,7 @@ def test_what_mysql_keeps_on_another_disk_is_found(disks: LoopDisks, tmp_path: P
     assert role in on(application, OUTSIDE)
     assert application.mode == "lock"  # the backup stages want every path on the set
     assert str(elsewhere) in application.mode_reason
-    assert any("NOT on a disk of this set" in line and str(elsewhere) in line for line in _lines(answer))
+    assert any("NOT on a disk of this set" in line and str(elsewhere) in line for line in lines(answer))
 
 
 @needs_mariadb
@@ -96,7 +96,7 @@ def test_a_datadir_outside_a_tmpdir_and_a_linked_tablespace_are_found(disks: Loo
         turned_round = preview([OUTSIDE], [quiescer], LinuxSurveyor(config(tmp_path, by_id_dir=disks.by_id_dir)), (), 0)
     assert on(application, OUTSIDE) == {"tablespace"}
     assert on(application, OUTSIDE, scratch=True) == {"innodb_tmpdir"}
-    assert any("datadir" in line and "NOT on a disk" in line for line in _lines(turned_round))
+    assert any("datadir" in line and "NOT on a disk" in line for line in lines(turned_round))
 
 
 @needs_postgres
@@ -131,7 +131,7 @@ def test_what_redis_keeps_on_another_disk_is_found(disks: LoopDisks, tmp_path: P
         other = servers.enter_context(redis_server.running(disks.disks[1].mount_point / "second", "--save", ""))
         moved, answer = check(RedisQuiescer("cache", RedisOptions(other.socket, None, None)), disks, tmp_path)
     assert on(moved, OUTSIDE) == {"dir", "dbfilename"}
-    assert sum("NOT on a disk of this set" in line for line in _lines(answer)) == 2
+    assert sum("NOT on a disk of this set" in line for line in lines(answer)) == 2
 
 
 def test_a_path_is_shown_with_its_mount_and_its_device(disks: LoopDisks, tmp_path: Path) -> None:

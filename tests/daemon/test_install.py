@@ -62,6 +62,46 @@ def test_a_second_run_replaces_the_program_and_nothing_else(root: Path) -> None:
     assert everything(root) == {**before, "opt/quiesced/quiesced.pyz": b"the next program"}
 
 
+def test_an_upgrade_replaces_the_program_and_touches_no_configuration(root: Path) -> None:
+    install(root)
+    shutil.rmtree(root / "etc/quiesced")
+    before = everything(root)
+    (root.parent / "quiesced.pyz").write_text("the next program")
+    assert install(root, "--upgrade").returncode == 0
+    assert everything(root) == {**before, "opt/quiesced/quiesced.pyz": b"the next program"}
+
+
+def test_there_is_nothing_to_upgrade_before_an_installation(root: Path) -> None:
+    done = install(root, "--upgrade")
+    assert (done.returncode, root.exists()) == (1, False)
+    assert "nothing to upgrade" in done.stderr
+
+
+def test_uninstalling_keeps_the_configuration_and_purging_keeps_nothing(root: Path) -> None:
+    install(root)
+    configuration = {name: content for name, content in everything(root).items() if name.startswith("etc/quiesced/")}
+    assert configuration
+    assert install(root, "--uninstall").returncode == 0
+    assert everything(root) == configuration
+    install(root)
+    assert install(root, "--uninstall", "--purge").returncode == 0
+    assert everything(root) == {}
+
+
+def test_configuring_alone_installs_no_program(root: Path) -> None:
+    assert install(root, "--only-configure").returncode == 0
+    assert {name.split("/")[0] for name in everything(root)} == {"etc"}
+    assert (root / "etc/quiesced/quiesced.toml").is_file()
+
+
+def test_it_does_not_go_over_a_package(root: Path) -> None:
+    (root / "usr/share/quiesced").mkdir(parents=True)
+    (root / "usr/share/quiesced/quiesced.pyz").touch()
+    done = install(root)
+    assert done.returncode == 1
+    assert "installed as a package" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("address", "shown"),
     [("10.1.2.3", "IP Address:10.1.2.3"), ("fd00::5", "IP Address:FD00:0"), ("db1.example", "DNS:db1.example")],
@@ -79,6 +119,8 @@ def test_the_certificate_names_the_address(root: Path, address: str, shown: str)
         (("--archive", "/no/such.pyz"), "no such file: /no/such.pyz"),
         (("--wat",), "unknown option --wat"),
         (("--root",), "--root needs a value"),
+        (("--upgrade", "--uninstall"), "exclude each other"),
+        (("--purge",), "--purge goes with --uninstall"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_made(root: Path, arguments: tuple[str, ...], words: str) -> None:

@@ -5,8 +5,10 @@ A block that cannot be has a reason in a comment above it: ``<!-- not run: why -
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +20,16 @@ from tests.lab.cloud_world import REGION, SECRET_ID, SECRET_KEY, TOKEN, Lab, run
 from tests.lab.estates import add, populate
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = sorted(path.relative_to(DOCS).as_posix() for path in (DOCS / "tutorial.md", *DOCS.glob("how-to/*.md")))
+ELSEWHERE = {
+    "how-to/deploy.md": "tests/deployment/test_operator_permissions.py",
+    "how-to/install-agents.md": "tests/deployment/test_operator_permissions.py",
+    "how-to/install-the-daemon.md": "tests/package/test_how_to.py",
+    "how-to/rehearse.md": "tests/package/test_how_to.py",
+}
+"""Pages whose commands are for an instance or an account: another test looks at them, and every option is tried here."""
+PAGES = sorted(
+    {path.relative_to(DOCS).as_posix() for path in (DOCS / "tutorial.md", *DOCS.glob("how-to/*.md"))} - ELSEWHERE.keys()
+)
 BLOCK = re.compile(r"(?:<!-- not run: (?P<why>[^>]+) -->\n)?^```sh\n(?P<text>.*?)^```$", re.M | re.S)
 
 
@@ -72,7 +83,19 @@ def test_the_commands_of_a_page_do_what_they_are_there_for(page: str, lab: Lab, 
 
 def test_every_page_with_commands_is_among_those_that_are_run() -> None:
     with_commands = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if "```sh" in path.read_text()}
-    assert with_commands <= set(PAGES)
+    assert with_commands <= {*PAGES, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("page", sorted(ELSEWHERE))
+def test_every_option_of_the_command_that_a_page_names_is_there(page: str) -> None:
+    for line in (line for _, text in blocks(page) for line in text.splitlines() if line.startswith("quiesce ")):
+        words = shlex.split(line, comments=True)[1:]
+        names = [word for word in words if word.startswith("--")]
+        command = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+        found = subprocess.run(
+            [sys.executable, "-m", "quiesce", *command, "--help"], check=True, capture_output=True, text=True, timeout=60
+        )
+        assert [name for name in names if name.split("=")[0] not in found.stdout] == [], line
 
 
 def test_the_index_names_every_page() -> None:

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from scripts import package_daemon, package_function
+from scripts import package_daemon, package_deb, package_function
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +29,9 @@ def daemon_pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("daemon-build")
     package_daemon.build(folder / "daemon", folder / "quiesced.pyz")
     return folder / "quiesced.pyz"
+
+
+@pytest.fixture(scope="session")
+def daemon_deb(daemon_pyz: Path) -> Path:
+    package_deb.build(daemon_pyz, daemon_pyz.parent / "quiesced.deb")
+    return daemon_pyz.parent / "quiesced.deb"

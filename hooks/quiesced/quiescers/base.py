@@ -119,3 +119,6 @@ class Quiescer(Protocol):
 
     def heal(self, leftover: dict[str, object]) -> None:
         """Undo what an earlier daemon left behind. Idempotent; never raises."""
+
+    def remains(self, leftover: dict[str, object]) -> tuple[str, ...]:
+        """Say, one sentence each, what still keeps writers waiting, or a session, of a daemon that died. Never raises."""

@@ -180,6 +180,23 @@ class MysqlQuiescer:
         finally:
             control.close()
 
+    def remains(self, leftover: dict[str, object]) -> tuple[str, ...]:
+        """See base.Quiescer: which of the sessions the same server process still lists."""
+        try:
+            control = Session(self._options)
+        except LOST as error:
+            return (f"{self.name}: cannot be asked whether the sessions have ended: {error}",)
+        try:
+            same = control.server_process() == leftover.get("server")
+            listed = (
+                {int(row[0]) for row in control.rows("SELECT id FROM information_schema.processlist")} if same else set()
+            )
+        except LOST as error:
+            return (f"{self.name}: cannot be asked whether the sessions have ended: {error}",)
+        finally:
+            control.close()
+        return tuple(f"{self.name}: session {one} has not ended" for one in _sessions(leftover) if one in listed)
+
     def _reconnect(self) -> Optional[Session]:
         ends_s = self._monotonic() + HEAL_TIMEOUT_S
         while True:
@@ -193,8 +210,7 @@ class MysqlQuiescer:
             self._sleep(_HEAL_PAUSE_S)
 
     def _end_sessions(self, control: Session, leftover: dict[str, object]) -> None:
-        ids = leftover.get("sessions")
-        for session_id in ids if isinstance(ids, list) else []:
+        for session_id in _sessions(leftover):
             query = "SELECT user FROM information_schema.processlist WHERE id = %s"
             if control.value(query, session_id) == self._options.user:
                 try:
@@ -202,3 +218,8 @@ class MysqlQuiescer:
                 except LOST as error:
                     facts = {"application": self.name, "session": session_id, "reason": str(error)}
                     log.warning("a session could not be ended", extra=facts)
+
+
+def _sessions(leftover: dict[str, object]) -> list[int]:
+    ids = leftover.get("sessions")
+    return [int(session_id) for session_id in ids] if isinstance(ids, list) else []

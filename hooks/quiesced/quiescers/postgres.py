@@ -89,10 +89,27 @@ class PostgresQuiescer:
         finally:
             session.close()
 
+    def remains(self, leftover: dict[str, object]) -> tuple[str, ...]:
+        """See base.Quiescer: whether the server still lists the session."""
+        try:
+            session = Session(self._options)
+        except LOST as error:
+            return (f"{self.name}: cannot be asked whether the session has ended: {words(error)}",)
+        try:
+            found = session.rows(_LISTED, pid=leftover.get("pid"), started=leftover.get("started"))
+        except LOST as error:
+            return (f"{self.name}: cannot be asked whether the session has ended: {words(error)}",)
+        finally:
+            session.close()
+        return tuple(f"{self.name}: backend {pid} has not ended" for (pid,) in found)
+
     def _facts(self, error: Exception) -> dict[str, str]:
         return {"application": self.name, "reason": words(error)}
 
 
+_LISTED = """
+SELECT pid FROM pg_stat_activity WHERE pid = CAST(:pid AS int) AND backend_start = CAST(:started AS timestamptz)
+"""
 _END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE pid = :pid AND backend_start = CAST(:started AS timestamptz) AND usename = current_user

@@ -13,7 +13,7 @@ from quiesced.messages import Refusal
 from quiesced.quiescers import redis_hold
 from quiesced.quiescers.base import Budget, Report, Scene
 from quiesced.quiescers.redis_hold import AOF, ENGINE, RDB, REASONS, RUN_ID, RedisHold
-from quiesced.quiescers.redis_session import Options, Probe, Session, answering, connect
+from quiesced.quiescers.redis_session import LOST, Options, Probe, Session, answering, connect
 
 _SETTINGS = ("dir", "dbfilename", "appendonly", "appenddirname", "appendfilename", "logfile")
 _ANSWER_S = 0.5
@@ -109,6 +109,23 @@ class RedisQuiescer:
     def heal(self, leftover: dict[str, object]) -> None:
         """End the pause that an earlier daemon left, on the same server process only."""
         redis_hold.heal(self._options, leftover.get(RUN_ID), self.name)
+
+    def remains(self, leftover: dict[str, object]) -> tuple[str, ...]:
+        """See base.Quiescer: a pause belongs to no session, so it is looked for with a probe."""
+        del leftover
+        try:
+            control = Session(self._options)
+            try:
+                probe = Probe(self._options)
+                try:
+                    self._insist_on_no_pause(control, probe)
+                finally:
+                    probe.close()
+            finally:
+                control.close()
+        except (*LOST, Refused) as error:
+            return (f"{self.name}: {error}",) if not isinstance(error, Refused) else (str(error),)
+        return ()
 
 
 def _mode(control: Session) -> str:

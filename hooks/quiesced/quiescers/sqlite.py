@@ -69,6 +69,22 @@ class SqliteQuiescer:
     def heal(self, leftover: dict[str, object]) -> None:
         """Do nothing: the kernel took the locks away when the daemon ended."""
 
+    def remains(self, leftover: dict[str, object]) -> tuple[str, ...]:
+        """Try the write lock: another writer's passes by itself, and who asks looks again."""
+        del leftover
+        try:
+            connection = _open(self._path)
+        except sqlite3.Error as error:
+            return (str(self._unreachable(error).message),)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            return (f"{self.name}: the write lock of {self._path} is not free: {error}",)
+        finally:
+            connection.close()
+        return ()
+
     def _unreachable(self, error: Exception) -> Refusal:
         return Refusal("application_unreachable", f"{self.name}: cannot use {self._path}: {error}")
 

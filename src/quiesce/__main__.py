@@ -1,0 +1,7 @@
+"""``python -m quiesce`` is the command ``quiesce``."""
+
+from __future__ import annotations
+
+from quiesce.cli import main
+
+main(prog_name="quiesce")
