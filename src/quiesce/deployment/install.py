@@ -103,12 +103,17 @@ def install(tat: Tat, instances: Sequence[Instance], wish: Wish) -> list[Outcome
         _enrolled(result, left, wish, places, failures)
     _carry(tat, tuple(places), wish, failures)
     jobs = [Job(NAME, script, (one,), 300) for one, script in places.items() if one not in failures]
-    remarks = {result.instance_id: _remarks(result, failures) for result in tat.run("installing", jobs)}
-    outcomes += [
-        Outcome(one, address, "failed" if one in failures else "installed", failures.get(one) or remarks.get(one, ""))
-        for one, address in left.items()
-    ]
-    return outcomes
+    done: dict[str, str] = {}
+    for result in tat.run("installing", jobs):
+        (done if result.well else failures)[result.instance_id] = _remarks(result) if result.well else result.why
+    return outcomes + [_outcome(one, address, done, failures) for one, address in left.items()]
+
+
+def _outcome(instance_id: str, address: str, done: Mapping[str, str], failures: Mapping[str, str]) -> Outcome:
+    """Only what said that it was done is installed: no word of an instance is a failure, too."""
+    if instance_id in done and instance_id not in failures:
+        return Outcome(instance_id, address, "installed", done[instance_id])
+    return Outcome(instance_id, address, "failed", failures.get(instance_id, "TAT said nothing of it; install again"))
 
 
 def _enrolled(
@@ -144,8 +149,6 @@ def _carry(tat: Tat, instance_ids: tuple[str, ...], wish: Wish, failures: dict[s
             failures.setdefault(result.instance_id, result.why)
 
 
-def _remarks(result: Result, failures: dict[str, str]) -> str:
-    if not result.well:
-        failures[result.instance_id] = result.why
+def _remarks(result: Result) -> str:
     said = [line.partition("remark: ")[2] for line in result.output.splitlines() if line.startswith("remark: ")]
     return "; ".join(said)
