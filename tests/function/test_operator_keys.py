@@ -76,13 +76,13 @@ def test_the_authority_signs_daemons_and_no_other_authority(keys: Keys) -> None:
     assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (True, True, 0)
 
 
-def test_what_is_sealed_can_be_opened_with_the_instances_key_alone(keys: Keys) -> None:
+def test_what_is_encrypted_can_be_read_with_the_instances_key_alone(keys: Keys) -> None:
     key = rsa.generate_private_key(65537, 2048)
-    sealed = keys.seal(public(key))
-    assert keys.hook_secret not in sealed
+    encrypted = keys.encrypt_secret(public(key))
+    assert keys.hook_secret not in encrypted
     oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), label=None)
-    assert key.decrypt(sealed, oaep) == keys.hook_secret
-    assert keys.seal(public(key)) != sealed
+    assert key.decrypt(encrypted, oaep) == keys.hook_secret
+    assert keys.encrypt_secret(public(key)) != encrypted
 
 
 def altered(pem: bytes) -> bytes:
@@ -105,9 +105,9 @@ def test_a_request_that_proves_no_key_is_not_signed(keys: Keys, pem: bytes) -> N
 
 
 @pytest.mark.parametrize("pem", [b"nothing of the kind", public(rsa.generate_private_key(65537, 1024))])
-def test_nothing_is_sealed_to_a_key_that_is_none_or_weak(keys: Keys, pem: bytes) -> None:
+def test_nothing_is_encrypted_to_a_key_that_is_none_or_weak(keys: Keys, pem: bytes) -> None:
     with pytest.raises(DeploymentError):
-        keys.seal(pem)
+        keys.encrypt_secret(pem)
 
 
 @pytest.mark.parametrize("name", [".", "ca-key.pem", "hook-ca.pem", "hook-key"])

@@ -249,7 +249,7 @@ def test_timers_that_somebody_added_are_told_and_removed_only_on_request(operato
     operator.function.triggers["timer", "hourly"] = extra
     kept = operator.deploys()
     assert (kept.stdout, "timer hourly is not in the deployment file" in kept.stderr) == ("nothing to do\n", True)
-    assert operator.deploys("--prune-triggers").exit_code == 0
+    assert operator.deploys("--remove-triggers").exit_code == 0
     assert ("timer", "hourly") not in operator.function.triggers
     assert operator.sees() == []
 

@@ -13,7 +13,7 @@ from quiesce.commands.exits import Exit
 from quiesce.commands.output import show
 from quiesce.deployment import archive, role
 from quiesce.deployment import spec as specs
-from quiesce.deployment.carry_out import Deployer, Order, Plan
+from quiesce.deployment.carry_out import Comparison, Deployer, Order
 from quiesce.deployment.steps import Step
 from quiesce.errors import CloudError, DeploymentError, SettingsError
 from quiesce.settings import cloud_from_env
@@ -29,7 +29,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--cam-policy", type=_FILE, default="deploy/cam-policy.json", show_default=True, help="Policy of the role.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--secrets-in-environment", is_flag=True, help="Store the secrets as variables that GetFunction shows.")
-@click.option("--prune-triggers", is_flag=True, help="Remove timers and URLs that the deployment file does not have.")
+@click.option("--remove-triggers", is_flag=True, help="Remove timers and URLs that the deployment file does not have.")
 @output_option
 @connected
 def deploy(
@@ -38,7 +38,7 @@ def deploy(
     cam_policy: Path,
     dry_run: bool,
     secrets_in_environment: bool,
-    prune_triggers: bool,
+    remove_triggers: bool,
     output: str,
     given: Given,
 ) -> None:
@@ -50,12 +50,12 @@ def deploy(
     try:
         spec = specs.load(deployment)
         code, policy = archive.read(package, spec), role.read_policy(cam_policy, spec)
-        order = Order(spec, code, policy, given.env, secrets_in_environment, prune_triggers)
+        order = Order(spec, code, policy, given.env, secrets_in_environment, remove_triggers)
         deployer = Deployer(Cloud(cloud_from_env(given.env)))
-        plan = deployer.plan(order, wait=not dry_run)
-        _show(plan, output)
+        compared = deployer.compare(order, wait=not dry_run)
+        _show(compared, output)
         if not dry_run:
-            deployer.carry_out(order, plan, _Progress(len(plan.steps)))
+            deployer.carry_out(order, compared, _Progress(len(compared.steps)))
     except (DeploymentError, SettingsError) as error:
         click.echo(str(error), err=True)
         sys.exit(Exit.UNUSABLE)
@@ -74,10 +74,10 @@ class _Progress:
         click.echo(f"{(number - 1) * 100 // self._total:3} %  {step.deed} {step.subject}", err=True)
 
 
-def _show(plan: Plan, output: str) -> None:
-    for remark in plan.remarks:
+def _show(compared: Comparison, output: str) -> None:
+    for remark in compared.remarks:
         click.echo(remark, err=True)
-    rows = [step.row for step in plan.steps]
+    rows = [step.row for step in compared.steps]
     if not rows and output != "json":
         click.echo("nothing to do")
         return

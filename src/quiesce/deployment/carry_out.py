@@ -1,6 +1,6 @@
-"""Planning a deployment as a whole, and taking its steps one by one.
+"""Comparing a deployment as a whole with what there is, and taking its steps one by one.
 
-A step that fails ends it. What was done stays, and the next plan begins with what is left: nothing is remembered between
+A step that fails ends it. What was done stays, and the next run begins with what is left: nothing is remembered between
 two runs but what the cloud itself says.
 """
 
@@ -35,7 +35,7 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Comparison:
     """Every step that is left, and remarks on what stays although the deployment file does not have it."""
 
     steps: tuple[Step, ...]
@@ -51,7 +51,7 @@ class Order:
     policy: dict[str, Any]
     env: Mapping[str, str]
     secrets_allowed: bool
-    prune: bool
+    remove_others: bool
 
 
 class Deployer:
@@ -61,7 +61,7 @@ class Deployer:
         self._apis: dict[tuple[str, str], Api] = {service: cloud.api(*service) for service in (SCF, CAM)}
         self._clock = clock
 
-    def plan(self, order: Order, *, wait: bool) -> Plan:
+    def compare(self, order: Order, *, wait: bool) -> Comparison:
         """Compare what is there with what is wanted. ``wait``: let a change that is underway finish first.
 
         Raises CloudError and DeploymentError; nothing is changed.
@@ -72,16 +72,16 @@ class Deployer:
             found = self._settled(spec)
         there = found.variables if found else {}
         variables = function.variables(spec, order.env, there, allowed=order.secrets_allowed)
-        roles = role.plan(self._apis[CAM], spec, order.policy)
-        functions = function.plan(scf, function.Wanted(spec, order.code, variables), found)
-        fired = triggers.plan(scf, spec, exists=found is not None, prune=order.prune)
+        roles = role.compare(self._apis[CAM], spec, order.policy)
+        functions = function.compare(scf, function.Wanted(spec, order.code, variables), found)
+        fired = triggers.compare(scf, spec, exists=found is not None, remove_others=order.remove_others)
         remarks = [f"the role {spec.role} also has the policy {name}" for name in roles.others]
-        remarks += [f"{name} is not in the deployment file; --prune-triggers removes it" for name in fired.others]
-        return Plan((*roles.steps, *functions, *fired.steps), tuple(remarks))
+        remarks += [f"{name} is not in the deployment file; --remove-triggers removes it" for name in fired.others]
+        return Comparison((*roles.steps, *functions, *fired.steps), tuple(remarks))
 
-    def carry_out(self, order: Order, plan: Plan, report: Callable[[int, Step], None]) -> None:
+    def carry_out(self, order: Order, compared: Comparison, report: Callable[[int, Step], None]) -> None:
         """Take every step; ``report`` is told each before it is taken, with its number. Raises CloudError."""
-        for number, step in enumerate(plan.steps, start=1):
+        for number, step in enumerate(compared.steps, start=1):
             report(number, step)
             api, params = self._apis[step.service], dict(step.params)
             if step.describes:

@@ -145,7 +145,7 @@ def kept_sha256(api: Api, spec: Deployment) -> str:
     return api.read("GetFunctionAddress", params, _Address).code_sha256 or ""
 
 
-def plan(api: Api, wanted: Wanted, found: Found | None) -> tuple[Step, ...]:
+def compare(api: Api, wanted: Wanted, found: Found | None) -> tuple[Step, ...]:
     """Compare the function with what is wanted; changes nothing. Raises CloudError and DeploymentError."""
     if found is None:
         return (*_creation(wanted), _retry_step(wanted))

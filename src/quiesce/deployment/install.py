@@ -130,7 +130,7 @@ def _enrolled(
             wish.root,
             address=address,
             key_id=keys.hook_key_id,
-            sealed=keys.seal(enrolled.public_key),
+            encrypted=keys.encrypt_secret(enrolled.public_key),
             certificate=keys.certify(enrolled.request, address, wish.now),
             digest=wish.bundle.digest,
             start=wish.start,

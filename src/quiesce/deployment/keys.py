@@ -59,7 +59,7 @@ class Keys:
         )
         return certificate.public_bytes(serialization.Encoding.PEM)
 
-    def seal(self, public_key: bytes) -> bytes:
+    def encrypt_secret(self, public_key: bytes) -> bytes:
         """Encrypt the shared secret to an instance's key (RSA-OAEP, SHA-256). Raises DeploymentError."""
         try:
             key = serialization.load_pem_public_key(public_key)

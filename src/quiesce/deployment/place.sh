@@ -1,4 +1,4 @@
-# On an instance, as root: puts program, shared key and certificate in their places. $sealed is the shared secret, encrypted to
+# On an instance, as root: puts program, shared key and certificate in their places. $encrypted is the shared secret, encrypted to
 # the key that enrol.sh made here; it is decrypted into its file and nowhere else.
 set -eu
 umask 077
@@ -22,8 +22,8 @@ tar -xzf "$work/bundle.tar.gz" -C "$work/bundle"
 
 [ -z "$root" ] || mkdir -p "$root/etc"
 mkdir -p "$etc/keys" "$etc/tls"
-printf '%s' "$sealed" | base64 -d >"$work/sealed"
-openssl pkeyutl -decrypt -inkey "$work/transport-key.pem" -in "$work/sealed" -out "$work/secret" \
+printf '%s' "$encrypted" | base64 -d >"$work/encrypted"
+openssl pkeyutl -decrypt -inkey "$work/transport-key.pem" -in "$work/encrypted" -out "$work/secret" \
     -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256 2>/dev/null ||
     fail "the shared key cannot be decrypted; begin anew"
 mv "$work/secret" "$etc/keys/$key_id"

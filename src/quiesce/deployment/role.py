@@ -45,7 +45,7 @@ class _Policy(Answer, frozen=True):
 
 
 @dataclass(frozen=True)
-class RolePlan:
+class RoleComparison:
     """The steps to the role that is wanted, and the policies that it has beside ours."""
 
     steps: tuple[Step, ...]
@@ -64,7 +64,7 @@ def read_policy(path: Path, spec: Deployment) -> dict[str, Any]:
     return document
 
 
-def plan(api: Api, spec: Deployment, policy: dict[str, Any]) -> RolePlan:
+def compare(api: Api, spec: Deployment, policy: dict[str, Any]) -> RoleComparison:
     """Compare role and policy with what is wanted; changes nothing. Raises CloudError."""
     trust = _trust(api, spec.role)
     attached = _names(api, "ListAttachedRolePolicies", {"RoleName": spec.role}) if trust is not None else {}
@@ -73,7 +73,7 @@ def plan(api: Api, spec: Deployment, policy: dict[str, Any]) -> RolePlan:
         params = {"AttachRoleName": spec.role, "PolicyName": spec.cam_policy}
         detail = f"with the policy {spec.cam_policy}"
         steps.append(Step("attach", f"role {spec.role}", detail, CAM, "AttachRolePolicy", params))
-    return RolePlan(tuple(steps), tuple(sorted(set(attached) - {spec.cam_policy})))
+    return RoleComparison(tuple(steps), tuple(sorted(set(attached) - {spec.cam_policy})))
 
 
 def _trust(api: Api, name: str) -> object | None:

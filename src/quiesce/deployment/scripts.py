@@ -52,14 +52,14 @@ def fetch(root: str, url: str) -> str:
     return _script("fetch.sh", root=root, url=url)
 
 
-def place(root: str, *, address: str, key_id: str, sealed: bytes, certificate: bytes, digest: str, start: bool) -> str:
-    """Put everything in its place. ``sealed``: the shared secret, encrypted; ``digest``: of the bundle, in hex."""
+def place(root: str, *, address: str, key_id: str, encrypted: bytes, certificate: bytes, digest: str, start: bool) -> str:
+    """Put everything in its place. ``encrypted``: the shared secret, encrypted; ``digest``: of the bundle, in hex."""
     return _script(
         "place.sh",
         root=root,
         address=address,
         key_id=key_id,
-        sealed=base64.b64encode(sealed).decode(),
+        encrypted=base64.b64encode(encrypted).decode(),
         certificate=certificate.decode(),
         digest=digest,
         start="yes" if start else "no",

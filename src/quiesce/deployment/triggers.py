@@ -44,24 +44,24 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class TriggerPlan:
+class TriggerComparison:
     """The steps to the triggers that are wanted, and those that are there beside them."""
 
     steps: tuple[Step, ...]
     others: tuple[str, ...]
 
 
-def plan(api: Api, spec: Deployment, *, exists: bool, prune: bool) -> TriggerPlan:
-    """Compare the function's triggers with what is wanted; changes nothing. ``prune``: others go. Raises CloudError."""
+def compare(api: Api, spec: Deployment, *, exists: bool, remove_others: bool) -> TriggerComparison:
+    """Compare the triggers with what is wanted; changes nothing. With ``remove_others`` others go. Raises CloudError."""
     there = list(_there(api, spec)) if exists else []
     wanted = list(_wanted(spec))
     matched = [(one, _match(one, there)) for one in wanted]
     known = [found for _, found in matched if found]
     others = [one for one in there if one not in known and one.type in (TIMER, URL)]
-    steps = [_removal(spec, one) for one in others if prune or _in_the_way(one, wanted)]
+    steps = [_removal(spec, one) for one in others if remove_others or _in_the_way(one, wanted)]
     steps += [step for one, found in matched for step in _steps(spec, one, found)]
-    left = [] if prune else [one for one in others if not _in_the_way(one, wanted)]
-    return TriggerPlan(tuple(steps), tuple(f"{one.type} {one.trigger_name}" for one in left))
+    left = [] if remove_others else [one for one in others if not _in_the_way(one, wanted)]
+    return TriggerComparison(tuple(steps), tuple(f"{one.type} {one.trigger_name}" for one in left))
 
 
 def _there(api: Api, spec: Deployment) -> Iterator[_Trigger]:
