@@ -30,7 +30,8 @@ else:
 
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_name("mutations.toml")
-COPIED = ("src", "hooks", "lab", "tests", "bench", "scripts", "docs", "pyproject.toml", "README.md", "LICENSE")
+FOLDERS = ("src", "hooks", "lab", "tests", "bench", "scripts", "docs", "requirements")
+COPIED = (*FOLDERS, "pyproject.toml", "README.md", "LICENSE")
 AT_ONCE = 2
 RUN_LIMIT_S = 240.0
 TEST_LIMIT_S = 30
