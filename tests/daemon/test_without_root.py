@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from quiesced.freeze import LinuxIoctls
 from tests.daemon.hook_caller import KEY_ID, SECRET, Site, ask, connected
 from tests.daemon.loopdisks import LoopDisks, loop_disks, needs_root
 from tests.daemon.test_cli import HOOKS, free_port
@@ -190,3 +191,57 @@ def test_without_the_capability_to_freeze_the_hold_is_refused_and_nothing_is_hel
         refused = host.ask("quiesce", lease_id="lease-1", prior_holds=0, **asked)
     assert (refused["state"], refused["refusal"]["code"]) == ("refused", "freeze_failed")
     assert not disks.is_frozen(0)
+
+
+def rehearse(host: Host) -> dict[str, Any]:
+    """Rehearse as root and return the report."""
+    options = ["--config", str(host.config), "--output", "json", "--hold-s", "0.2"]
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "quiesced", "rehearse", *options],
+        env={**os.environ, "PYTHONPATH": str(HOOKS)},
+        stdout=subprocess.PIPE,
+        timeout=90,
+        check=False,
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_rehearsal_of_root_leaves_the_service_able_to_hold(host: Host, disks: LoopDisks) -> None:
+    if not may_enter_the_interpreter():
+        pytest.skip("an ordinary user cannot run this Python")
+    assert rehearse(host)["safe"]
+    with host.daemon(*enough_to_hold()):
+        report = rehearse(host)
+        assert (report["safe"], report["through"]) == (True, "the running service, over its own port")
+        asked = {"run_id": "run-1", "disks": ["disk-0"], **LIMITS}
+        assert host.ask("quiesce", lease_id="lease-1", prior_holds=0, **asked)["state"] == "held"
+        assert host.ask("release", lease_id="lease-1")["held_without_gap"]
+    assert not disks.is_frozen(0)
+
+
+def test_what_root_could_hold_and_the_service_cannot_is_not_called_safe(host: Host, disks: LoopDisks) -> None:
+    if not may_enter_the_interpreter():
+        pytest.skip("an ordinary user cannot run this Python")
+    with host.daemon(*(name for name in enough_to_hold() if name != "CAP_SYS_ADMIN")):
+        report = rehearse(host)
+    assert (report["safe"], [reason["code"] for reason in report["reasons"]]) == (False, ["freeze_failed"])
+    assert not any(disks.is_frozen(number) for number in (0, 1))
+
+
+def test_what_a_rehearsal_left_is_healed_by_a_service_that_is_not_root(host: Host, disks: LoopDisks) -> None:
+    if not may_enter_the_interpreter():
+        pytest.skip("an ordinary user cannot run this Python")
+    mount_point = disks.disks[0].mount_point
+    number = mount_point.stat().st_dev
+    mount = {"mount_point": str(mount_point), "device": f"{os.major(number)}:{os.minor(number)}"}
+    left = host.root / "state" / "rehearsal"
+    left.mkdir(mode=0o700)
+    held = {"lease_id": "rehearsal-1", "mounts": [mount], "expedited": False, "leftovers": []}
+    (left / "held.json").write_text(json.dumps(held))  # root's, in a directory that was given to the service's user
+    os.chown(left, UID, UID)
+    with disks.opened(0) as fd:
+        LinuxIoctls().freeze(fd)
+    with host.daemon(*enough_to_hold()):
+        assert not disks.is_frozen(0)
+    assert not (left / "held.json").exists()
