@@ -207,7 +207,13 @@ def test_instances_and_disks_are_found_as_they_are(lab: Lab) -> None:
 
     assert instances == (Instance("ins-00lycyy6", "RUNNING", "10.0.0.7"),)  # with a CBS system disk
     assert find_instances(cloud_of(lab), Targets(instances=("ins-00lycyy6", "ins-99999999"))) == instances
-    attached = {"instance_id": "ins-00lycyy6", "state": "ATTACHED", "snapshot_ability": True, "shareable": False}
+    attached = {
+        "instance_id": "ins-00lycyy6",
+        "state": "ATTACHED",
+        "snapshot_ability": True,
+        "shareable": False,
+        "size_gib": 20,
+    }
     assert {disk.disk_id: disk for disk in disks} == {
         disk_id: Disk(disk_id, system=disk_id == "disk-cccc3333", **attached)  # type: ignore[arg-type]
         for disk_id in (DISK, OTHER, "disk-cccc3333")

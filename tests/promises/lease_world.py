@@ -116,6 +116,7 @@ class LeaseWorld:
                 self.instance.guardian.armed = False
             else:
                 self._let_go_by_guardian()
+        self.keeper._instance.state.place.leave()  # the kernel forgets a process's locks with it
         self.dead.append(self.keeper)
         self._start()
 
