@@ -22,4 +22,5 @@ def test_every_test_that_has_to_notice_a_breakage_exists() -> None:
     for node in {node for mutation in MUTATIONS for node in mutation.tests}:
         file, _, name = node.partition("::")
         source = (mutate.ROOT / file).read_text(encoding="utf-8")
-        assert re.search(rf"^def {name or 'test_'}|^Test\w+ = ", source, re.M), node
+        last = name.rpartition("::")[2] or "test_"
+        assert re.search(rf"^(    )?def {last}|^Test\w+ = ", source, re.M), node
