@@ -14,6 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import click
@@ -25,6 +26,8 @@ from quiesce.cli import PLACES, main
 from quiesce.words import LANGUAGES, LOCALE
 
 SOURCE = LOCALE.parent
+NO_DATE = datetime(2026, 1, 1, tzinfo=timezone.utc)
+"""The same texts shall give the same file."""
 _IN_TEMPLATES = re.compile(r"""_\(\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*\)""")
 
 
@@ -61,7 +64,9 @@ def po_text(catalog: Catalog) -> bytes:
 def mo_bytes(catalog: Catalog) -> bytes:
     """Compile a catalog."""
     content = io.BytesIO()
-    write_mo(content, read_po(io.BytesIO(po_text(catalog)), locale=str(catalog.locale)))
+    compiled = read_po(io.BytesIO(po_text(catalog)), locale=str(catalog.locale))
+    compiled.creation_date = compiled.revision_date = NO_DATE
+    write_mo(content, compiled)
     return content.getvalue()
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from quiesce.cli import main
+from quiesce.cli import run
 
-main(prog_name="quiesce")
+run()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from quiesce import __version__
+from quiesce.commands.exits import Exit
 from quiesce.commands.lazy import LazyGroup
 
 PLACES = {
@@ -32,3 +35,16 @@ PLACES = {
 @click.version_option(__version__, prog_name="quiesce")
 def main() -> None:
     """Application-consistent snapshots of Tencent Cloud disks, with proof."""
+
+
+def run() -> None:
+    """Run the command and end with its status; interrupted from the keyboard that is 130, as shells have it."""
+    try:
+        status = main(prog_name="quiesce", standalone_mode=False)
+    except click.Abort:
+        click.echo(err=True)
+        sys.exit(Exit.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    sys.exit(status if isinstance(status, int) else Exit.OK)

@@ -60,7 +60,7 @@ def of_key(found: Found) -> Iterator[Finding]:
     if found.region:
         yield Finding("region", State.OK, _("{key} from {source}").format(key=found.region, source=found.region_source))
     else:
-        yield Finding("region", State.FAILED, _("none"), _("give --region, or set TENCENTCLOUD_REGION"))
+        yield Finding("region", State.FAILED, _("no region is set"), _("give --region, or set TENCENTCLOUD_REGION"))
 
 
 def of_clock(host: str, ca: str | None, now: Callable[[], float] = time.time) -> Finding:

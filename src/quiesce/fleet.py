@@ -45,11 +45,15 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     number: int
     of: int
     allowance: int
+    quota_seen: bool
+    """Whether the snapshot quota takes all of the run, so that no worker has to look: they would all look at once."""
     targets: tuple[Assignment, ...]
     seal: str = ""
 
 
-def split(plans: Sequence[TargetPlan], trigger: str, *, time_s: float, key: SigningKey) -> tuple[Batch, ...]:
+def split(
+    plans: Sequence[TargetPlan], trigger: str, *, time_s: float, key: SigningKey, quota_seen: bool = False
+) -> tuple[Batch, ...]:
     """Share the targets out among as many workers as the rate limit feeds. ``time_s``: what one may spend on its targets.
 
     Raises PolicyError when they would not be done in time.
@@ -66,7 +70,9 @@ def split(plans: Sequence[TargetPlan], trigger: str, *, time_s: float, key: Sign
             )
         )
     chunks = [plans[start : start + each] for start in range(0, len(plans), each)]
-    return tuple(_batch(chunk, trigger, number, len(chunks), allowance, key) for number, chunk in enumerate(chunks, 1))
+    batches = [_batch(chunk, trigger, number, len(chunks), allowance) for number, chunk in enumerate(chunks, 1)]
+    unsealed = [msgspec.structs.replace(one, quota_seen=quota_seen) for one in batches]
+    return tuple(msgspec.structs.replace(one, seal=_seal(one, key)) for one in unsealed)
 
 
 def calls_of(plan: TargetPlan) -> int:
@@ -99,17 +105,17 @@ def as_event(batch: Batch) -> Mapping[str, object]:
     return event
 
 
-def _batch(plans: Sequence[TargetPlan], trigger: str, number: int, of: int, allowance: int, key: SigningKey) -> Batch:
-    unsealed = Batch(
+def _batch(plans: Sequence[TargetPlan], trigger: str, number: int, of: int, allowance: int) -> Batch:
+    return Batch(
         run_id=plans[0].run_id,
         policy=plans[0].policy,
         trigger=trigger,
         number=number,
         of=of,
         allowance=allowance,
+        quota_seen=False,
         targets=tuple(Assignment(plan.instance_id, plan.address, plan.disks) for plan in plans),
     )
-    return msgspec.structs.replace(unsealed, seal=_seal(unsealed, key))
 
 
 def _seal(batch: Batch, key: SigningKey) -> str:

@@ -148,10 +148,14 @@ def _lateness(row: Row) -> tuple[bool, float, str]:
 
 
 def _disk_row(row: Row) -> str:
-    where = f"{row.disk_id} of {row.instance_id}"
+    where = _("{disk_id} of {instance_id}").format(disk_id=row.disk_id, instance_id=row.instance_id)
     if row.finding is Finding.UNCOVERED:
         return _("{disk}: no policy covers it").format(disk=where)
-    age = _("no point of the level asked for") if row.age_hours is None else f"{row.age_hours:.1f} h"
+    age = (
+        _("no point of the level asked for")
+        if row.age_hours is None
+        else _("{hours:g} h").format(hours=round(row.age_hours, 1))
+    )
     return _("{disk}: late: {age}, {hours:g} h is the objective ({policies})").format(
         disk=where, age=age, hours=row.objective_hours or 0.0, policies=" ".join(row.policies)
     )

@@ -97,7 +97,9 @@ class Run:
         # Every worker has the whole of the function's timeout, of which this one has used next to nothing.
         time_s = time_left_s - needed_s(self._policy, self._settings)
         trigger = self._request.trigger.value
-        batches = fleet.split(plans, trigger, time_s=time_s, key=self._settings.certificate_key)
+        seen = self._wiring.shared.quota.suffices(sum(len(plan.disks) for plan in plans))
+        key = self._settings.certificate_key
+        batches = fleet.split(plans, trigger, time_s=time_s, key=key, quota_seen=seen)
         invoker = Invoker(self._settings.cloud, self._function)
 
         def send(batch: Batch) -> Sequence[TargetReport]:

@@ -8,6 +8,7 @@ hold     four for each call of the allowance: one is held, two are prepared, one
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
 import time
@@ -19,6 +20,7 @@ from datetime import datetime, timezone
 from quiesce import facts, session
 from quiesce.adapters.cbs import DISKS_PER_FILTER
 from quiesce.adapters.logs import JsonLog
+from quiesce.adapters.quota import UNCHECKED
 from quiesce.budget import needed_s
 from quiesce.course import Course
 from quiesce.errors import UnfinishedError
@@ -54,6 +56,8 @@ class Worker:
         self._batch = batch
         self._policy = policy
         self._settings = settings
+        if batch.quota_seen:
+            settings = dataclasses.replace(settings, snapshot_quota=UNCHECKED)
         self._wiring = Wiring(settings, log, calls_per_window=batch.allowance)
         ids = {"run_id": batch.run_id, "policy": batch.policy, "trigger": batch.trigger, "batch": batch.number}
         self._recorder = Recorder(self._wiring, ids)

@@ -56,7 +56,16 @@ def test_a_batch_comes_back_as_it_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"policy": "another"}, {"allowance": 20}, {"run_id": "another"}, {"seal": ""}, {"number": 7}, {"of": 1}]
+    "changes",
+    [
+        {"policy": "another"},
+        {"allowance": 20},
+        {"run_id": "another"},
+        {"seal": ""},
+        {"quota_seen": True},
+        {"number": 7},
+        {"of": 1},
+    ],
 )
 def test_a_batch_that_was_altered_is_refused(changes: dict[str, object]) -> None:
     batch = fleet.split(plans(*[1] * 40), "timer", time_s=LONG_S, key=KEY)[0]

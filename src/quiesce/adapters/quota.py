@@ -29,6 +29,13 @@ class Quota:
         self._lock = threading.Lock()
         self._left: float | None = None if limit != UNCHECKED else float("inf")
 
+    def suffices(self, count: int) -> bool:
+        """Whether so many more fit, which are not counted."""
+        with self._lock:
+            if self._left is None:
+                self._left = self._read()
+            return count <= self._left
+
     def take(self, count: int) -> None:
         """Count so many more. Raises CloudError when they do not fit."""
         with self._lock:

@@ -39,6 +39,9 @@ class LazyGroup(click.Group):
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Say what the whole is for, in the caller's language."""
         self.help = _(_english(self))
+        for param in self.params:
+            if isinstance(param, click.Option):
+                param.help = _(_english(param))
         super().format_help_text(ctx, formatter)
 
 

@@ -7,6 +7,7 @@ other invocation of the function is to wait for it.
 from __future__ import annotations
 
 import functools
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from quiesce import __version__
 from quiesce.html_report import charts, phrases
 from quiesce.html_report.model import Content, Disk
-from quiesce.words import _
+from quiesce.words import _, language_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -32,6 +33,7 @@ def page(content: Content) -> str:
     return _template().render(
         content=content,
         version=__version__,
+        language=language_of(os.environ).replace("_", "-"),
         counts=Counter(disk.finding for disk in content.disks),
         standing=_standing(content.disks),
         disks_left_out=max(0, len(content.disks) - MAX_DISKS),
