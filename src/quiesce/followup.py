@@ -12,16 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
 from quiesce import coverage, pruning
-from quiesce.adapters.cbs import every_disk, find_disks
-from quiesce.adapters.cvm import find_instances
 from quiesce.adapters.deliver import deliver
 from quiesce.adapters.estate import Made, made_here, rename
 from quiesce.copies import copy_all
 from quiesce.coverage import Finding
 from quiesce.errors import CloudError
+from quiesce.estate import look
 from quiesce.model import Level
 from quiesce.notifying import of_follow_up
-from quiesce.plan import chosen_disks
 from quiesce.policies import Policy
 from quiesce.retention import Point
 from quiesce.sharing import share_all
@@ -43,9 +41,7 @@ def follow_up(policies: Mapping[str, Policy], wiring: Wiring) -> dict[str, int]:
     """Do all of it once; returns counts. Raises CloudError when the estate cannot be listed; nothing was changed then."""
     now = datetime.now(timezone.utc)
     made: Sequence[Made] = made_here(wiring.shared.cbs)
-    disks = every_disk(wiring.cloud)
-    chosen = {name: _chosen(wiring, policy) for name, policy in policies.items()}
-    rows = coverage.cover(disks, chosen, policies, [one.point for one in made], now)
+    rows = look(wiring.cloud, policies, made, now)
     _watch(made, now, wiring)
     counts = {"renamed": _rename(made, wiring)}
     made = share_all(policies, copy_all(policies, made, now, wiring), now, wiring)
@@ -61,11 +57,6 @@ def follow_up(policies: Mapping[str, Policy], wiring: Wiring) -> dict[str, int]:
     notify = wiring.settings.notify
     deliver(of_follow_up(counts, rows, notify.on), notify, wiring.log, {"trigger": "follow_up"})
     return counts
-
-
-def _chosen(wiring: Wiring, policy: Policy) -> frozenset[str]:
-    instances = find_instances(wiring.cloud, policy.targets)
-    return chosen_disks(policy, find_disks(wiring.cloud, [one.instance_id for one in instances]))
 
 
 def _rename(made: Iterable[Made], wiring: Wiring) -> int:

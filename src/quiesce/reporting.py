@@ -7,18 +7,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
 from quiesce import coverage
-from quiesce.adapters.cbs import every_disk, find_disks
-from quiesce.adapters.cvm import find_instances
 from quiesce.adapters.estate import made_here
 from quiesce.adapters.tencent import Cloud
 from quiesce.adapters.warm import Pool
+from quiesce.estate import look
 from quiesce.history.added_up import AddedUp
 from quiesce.history.lines import Line, Record, text_of
 from quiesce.history.sources import CloudSource, Nowhere, Source
 from quiesce.history.timeline import timeline_of
 from quiesce.html_report import render
 from quiesce.html_report.model import Content, Disk, Timeline
-from quiesce.plan import chosen_disks
 from quiesce.policies import Policy
 from quiesce.request import ReportQuestion
 from quiesce.settings import Settings
@@ -53,9 +51,7 @@ def served(question: ReportQuestion, policies: Mapping[str, Policy], settings: S
 
 def estate(cloud: Cloud, policies: Mapping[str, Policy], now: datetime) -> tuple[coverage.Row, ...]:
     """Look at every disk of the region. Raises CloudError."""
-    points = [one.point for one in made_here(Pool(cloud, "cbs", "2017-03-12", time))]
-    chosen = {name: _chosen(cloud, policy) for name, policy in policies.items()}
-    return coverage.cover(every_disk(cloud), chosen, policies, points, now)
+    return look(cloud, policies, made_here(Pool(cloud, "cbs", "2017-03-12", time)), now)
 
 
 def content(
@@ -112,8 +108,3 @@ def _disk(row: coverage.Row) -> Disk:
 
 def _forgotten(count: int) -> tuple[str, ...]:
     return (_("{count} old kinds of failure are left out: there are too many.").format(count=count),) if count else ()
-
-
-def _chosen(cloud: Cloud, policy: Policy) -> frozenset[str]:
-    instances = find_instances(cloud, policy.targets)
-    return chosen_disks(policy, find_disks(cloud, [one.instance_id for one in instances]))

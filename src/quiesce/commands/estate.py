@@ -12,16 +12,13 @@ import click
 
 from quiesce import coverage as covering
 from quiesce import policies, pruning
-from quiesce.adapters.cbs import every_disk, find_disks
-from quiesce.adapters.cvm import find_instances
 from quiesce.adapters.estate import made_here
 from quiesce.adapters.tencent import Cloud
 from quiesce.adapters.warm import Pool
 from quiesce.commands.connection import Given, connected, output_option, policies_option
 from quiesce.commands.exits import Exit
 from quiesce.commands.output import show
-from quiesce.plan import chosen_disks
-from quiesce.policies import Policy
+from quiesce.estate import look
 from quiesce.settings import cloud_from_env
 
 PRUNED = ("policy", "instance_id", "disk_id", "snapshot_id", "created_at", "level", "fate", "reason")
@@ -64,16 +61,9 @@ def coverage(file: Path, output: str, given: Given) -> None:
     """
     known, cloud = policies.load(file), Cloud(cloud_from_env(given.env))
     made = made_here(Pool(cloud, "cbs", "2017-03-12", time))
-    chosen = {name: _chosen(cloud, policy) for name, policy in known.items()}
-    points = [one.point for one in made]
-    rows = covering.cover(every_disk(cloud), chosen, known, points, datetime.now(timezone.utc))
+    rows = look(cloud, known, made, datetime.now(timezone.utc))
     show("coverage", [covering.fields_of(row) for row in rows], output, COVERED)
     sys.exit(Exit.OK if all(row.finding is covering.Finding.COVERED for row in rows) else Exit.NOT_WELL)
-
-
-def _chosen(cloud: Cloud, policy: Policy) -> frozenset[str]:
-    instances = find_instances(cloud, policy.targets)
-    return chosen_disks(policy, find_disks(cloud, [one.instance_id for one in instances]))
 
 
 def _pruned_row(name: str, one: pruning.Pruned, *, dry_run: bool) -> dict[str, Any]:
