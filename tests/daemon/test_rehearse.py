@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import signal
@@ -161,7 +162,12 @@ def test_a_rehearsal_that_is_killed_leaves_nothing_held(host: Instance) -> None:
 
 def test_an_interrupt_at_the_terminal_lets_go(host: Instance) -> None:
     process = subprocess.Popen(
-        host.argv("rehearse", "--hold-s", "10"), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        host.argv("rehearse", "--hold-s", "10"),
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # What runs in the background of a script ignores the keyboard, and so would its children.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     wait_until((host.state_dir / "rehearsal" / "held.json").exists, 20)
     wait_until(lambda: host.disks.is_frozen(0), every_s=0.2)

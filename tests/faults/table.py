@@ -98,6 +98,7 @@ ROWS: Mapping[Side, Mapping[str, Row]] = {
         "DescribeInstances": READING,
         "DescribeDisks": READING,
         "DescribeSnapshots": READING,
+        "DescribeSnapshotOverview": READING,
         "CreateSnapshot": CREATING,
         "CreateSnapshotGroup": CREATING,
         "DescribeSnapshotGroups": READING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -36,7 +37,10 @@ def start(lab: Lab, *arguments: str) -> subprocess.Popen[str]:
         "QUIESCE_CLOUD_CA": str(lab.ca_file),
     }
     command = [sys.executable, "-m", "quiesce", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    # What runs in the background of a script ignores the keyboard, and so would its children.
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=env, preexec_fn=heard)  # noqa: PLW1509
 
 
 @pytest.mark.parametrize(
