@@ -30,7 +30,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_name("mutations.toml")
-FOLDERS = ("src", "hooks", "lab", "tests", "bench", "scripts", "docs", "requirements")
+FOLDERS = ("src", "hooks", "lab", "tests", "bench", "scripts", "docs", "requirements", "deploy")
 COPIED = (*FOLDERS, "pyproject.toml", "README.md", "LICENSE")
 AT_ONCE = 2
 RUN_LIMIT_S = 240.0
