@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
 from quiesce.commands.agent import agent
-from tests.lab.cloud_world import Lab
+from quiesce.deployment import tat
+from tests.lab.cloud_world import Lab, running_lab
 from tests.lab.deployments import ROOT, account_env
 from tests.lab.estates import items_of
 from tests.lab.shells import DirectoryShell
@@ -79,3 +83,16 @@ def rows(result: Result) -> dict[str, dict[str, str]]:
 
 def modes(directory: Path) -> set[int]:
     return {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in [directory, *directory.rglob("*")]}
+
+
+@contextmanager
+def at_a_desk(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Two instances of the lab's; TAT is asked as often as one likes."""
+    monkeypatch.setattr(tat, "POLL_S", 0.05)
+    monkeypatch.setattr(tat, "SEND_EVERY_S", 0.0)
+    with running_lab(directory) as lab:
+        lab.cloud.settings.rate_limit = {"RunCommand": 1000, "DescribeInvocationTasks": 1000}
+        desk = Desk(lab, directory)
+        desk.add("ins-b", "127.0.0.1")
+        desk.add("ins-c", "10.0.0.6")
+        yield desk

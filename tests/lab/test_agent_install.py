@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from quiesce.commands.exits import Exit
 from quiesce.deployment import scripts, tat
 from quiesce_lab.cloud import faults
-from tests.lab.cloud_world import running_lab
-from tests.lab.desks import STAGED, Desk, rows
+from tests.lab.desks import STAGED, Desk, at_a_desk, rows
 
 SEND_EVERY_S = tat.SEND_EVERY_S
 """As it is where no test has changed it."""
@@ -25,13 +24,7 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs o
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(tat, "POLL_S", 0.05)
-    monkeypatch.setattr(tat, "SEND_EVERY_S", 0.0)
-    with running_lab(tmp_path) as lab:
-        lab.cloud.settings.rate_limit = {"RunCommand": 1000, "DescribeInvocationTasks": 1000}  # but see the last test
-        desk = Desk(lab, tmp_path)
-        desk.add("ins-b", "127.0.0.1")
-        desk.add("ins-c", "10.0.0.6")
+    with at_a_desk(tmp_path, monkeypatch) as desk:
         yield desk
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from quiesce.adapters.hook_client import HookClient
 from quiesce.commands.exits import Exit
-from quiesce.deployment import scripts, tat
+from quiesce.deployment import scripts
 from quiesce.errors import AgentError
 from quiesce.model import Limits
 from quiesce.settings import HookSettings
@@ -23,21 +23,14 @@ from tests.daemon.fake_keeper import FakeKeeper
 from tests.daemon.hook_caller import serving
 from tests.function.hook_calls import QUIESCE
 from tests.function.settings_for import hook_settings
-from tests.lab.cloud_world import running_lab
-from tests.lab.desks import Desk, modes, rows
+from tests.lab.desks import Desk, at_a_desk, modes, rows
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(tat, "POLL_S", 0.05)
-    monkeypatch.setattr(tat, "SEND_EVERY_S", 0.0)
-    with running_lab(tmp_path) as lab:
-        lab.cloud.settings.rate_limit = {"RunCommand": 1000, "DescribeInvocationTasks": 1000}  # but see the last test
-        desk = Desk(lab, tmp_path)
-        desk.add("ins-b", "127.0.0.1")
-        desk.add("ins-c", "10.0.0.6")
+    with at_a_desk(tmp_path, monkeypatch) as desk:
         yield desk
 
 

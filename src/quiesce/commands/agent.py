@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,7 @@ from quiesce.deployment import install as installing
 from quiesce.deployment import status as looking
 from quiesce.deployment.keys import open_keys
 from quiesce.deployment.tat import Tat
-from quiesce.errors import CloudError, DeploymentError, SettingsError
+from quiesce.errors import DeploymentError
 from quiesce.policies import TagSelector, Targets
 from quiesce.settings import cloud_from_env
 
@@ -72,23 +72,18 @@ def install(
 
     Exit status: 0 it is on every instance, 1 not on all, 4 keys or program cannot be used, 5 the cloud refused.
     """
-    try:
-        bundle = installing.read_bundle(archive, hooks)
-        if write_bundle:
-            write_bundle.write_bytes(bundle.content)
-            return
-        cloud = Cloud(cloud_from_env(given.env))
-        instances, tat = _instances(cloud, tags, ids), Tat(cloud, _progress)
-        if dry_run:
-            rows = _dry(instances, installing.sort_out(tat, instances))
-        else:
-            now = datetime.now(timezone.utc)
-            wish = installing.Wish(open_keys(keys, now), bundle, now, root, bundle_url, start)
-            rows = [vars(one) for one in installing.install(tat, instances, wish)]
-    except (DeploymentError, SettingsError, OSError) as error:
-        _end(Exit.UNUSABLE, error)
-    except CloudError as error:
-        _end(Exit.REFUSED, error)
+    bundle = installing.read_bundle(archive, hooks)
+    if write_bundle:
+        write_bundle.write_bytes(bundle.content)
+        return
+    cloud = Cloud(cloud_from_env(given.env))
+    instances, tat = _instances(cloud, tags, ids), Tat(cloud, _progress)
+    if dry_run:
+        rows = _dry(instances, installing.sort_out(tat, instances))
+    else:
+        now = datetime.now(timezone.utc)
+        wish = installing.Wish(open_keys(keys, now), bundle, now, root, bundle_url, start)
+        rows = [vars(one) for one in installing.install(tat, instances, wish)]
     rows += _unknown(ids, instances)
     show("agents", rows, output, ("instance_id", "address", "outcome", "detail"))
     sys.exit(Exit.OK if all(row["outcome"] in ("installed", "would be installed") for row in rows) else Exit.NOT_WELL)
@@ -106,18 +101,11 @@ def status(tags: tuple[str, ...], ids: tuple[str, ...], archive: Path, root: str
 
     Exit status: 0 it is well on every instance, 1 not on all, 4 a setting cannot be used, 5 the cloud refused.
     """
-    try:
-        cloud = Cloud(cloud_from_env(given.env))
-        instances, tat = _instances(cloud, tags, ids), Tat(cloud, _progress)
-        found = looking.look(tat, instances, archive, root, datetime.now(timezone.utc))
-    except (DeploymentError, SettingsError) as error:
-        _end(Exit.UNUSABLE, error)
-    except CloudError as error:
-        _end(Exit.REFUSED, error)
+    cloud = Cloud(cloud_from_env(given.env))
+    instances, tat = _instances(cloud, tags, ids), Tat(cloud, _progress)
+    found = looking.look(tat, instances, archive, root, datetime.now(timezone.utc))
     rows: list[Mapping[str, Any]] = [*(vars(one) for one in found), *_unknown(ids, instances)]
-    show(
-        "agent-status", rows, output, ("instance_id", "outcome", "program", "service", "certificate_ends", "keys", "detail")
-    )
+    show("agent-status", rows, output, SEEN)
     sys.exit(Exit.OK if all(row["outcome"] == "well" for row in rows) else Exit.NOT_WELL)
 
 
@@ -161,8 +149,3 @@ def _unknown(ids: tuple[str, ...], instances: Sequence[Instance]) -> list[dict[s
 
 def _progress(title: str, done: int, total: int) -> None:
     click.echo(f"{done * 100 // total:3} %  {title}", err=True)
-
-
-def _end(status_: Exit, error: Exception) -> NoReturn:
-    click.echo(str(error), err=True)
-    sys.exit(status_)

@@ -75,6 +75,9 @@ class failing_in_words:  # noqa: N801 - used like contextlib.suppress
         """Translate what was raised on purpose; anything else is a defect, and shows its trace."""
         if isinstance(error, QuiesceError):
             give_up(error)
+        if isinstance(error, OSError):  # a file of the caller's: what the network raises is a CloudError by now
+            click.echo(str(error), err=True)
+            sys.exit(Exit.UNUSABLE)
 
 
 def give_up(error: QuiesceError) -> NoReturn:

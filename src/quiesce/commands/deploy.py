@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from quiesce.adapters.tencent import Cloud
 from quiesce.commands.connection import Given, connected, output_option
-from quiesce.commands.exits import Exit
 from quiesce.commands.output import show
 from quiesce.deployment import archive, role
 from quiesce.deployment import spec as specs
 from quiesce.deployment.carry_out import Comparison, Deployer, Order
 from quiesce.deployment.steps import Step
-from quiesce.errors import CloudError, DeploymentError, SettingsError
+from quiesce.errors import CloudError
 from quiesce.settings import cloud_from_env
 
 _FILE = click.Path(path_type=Path)
@@ -56,12 +54,9 @@ def deploy(
         _show(compared, output)
         if not dry_run:
             deployer.carry_out(order, compared, _Progress(len(compared.steps)))
-    except (DeploymentError, SettingsError) as error:
-        click.echo(str(error), err=True)
-        sys.exit(Exit.UNUSABLE)
-    except CloudError as error:
-        click.echo(f"{error}; what was done stays, and the next run does what is left", err=True)
-        sys.exit(Exit.REFUSED)
+    except CloudError:
+        click.echo("what was done stays, and the next run does what is left", err=True)
+        raise
 
 
 class _Progress:

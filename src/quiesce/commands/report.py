@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import msgspec
 from quiesce import policies, reporting
 from quiesce.adapters.tencent import Cloud
 from quiesce.commands.connection import Given, connected, policies_option
-from quiesce.commands.exits import Exit
 from quiesce.history.sources import CloudSource, FileSource, Nowhere, Source
 from quiesce.html_report import render
 from quiesce.html_report.model import Content
@@ -62,13 +60,9 @@ def report(
         raise click.UsageError("the history is read from a file or from topics: give --from, or --topic and --log-topic")
     now = datetime.now(timezone.utc)
     known, cloud = policies.load(file), Cloud(cloud_from_env(given.env))
-    try:
-        source = _source(cloud, history_file, topic, log_topic, now, days)
-        rows = reporting.estate(cloud, known, now)
-        _write(output_file, _shown(reporting.content(source, known, rows, now, days, cloud.region), form))
-    except OSError as error:
-        click.echo(str(error), err=True)
-        sys.exit(Exit.UNUSABLE)
+    source = _source(cloud, history_file, topic, log_topic, now, days)
+    rows = reporting.estate(cloud, known, now)
+    _write(output_file, _shown(reporting.content(source, known, rows, now, days, cloud.region), form))
 
 
 def _source(
