@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import importlib
 import random
 import sys
 import time
@@ -17,6 +18,7 @@ import trustme
 
 from bench.fleet.behaviour import Simulated
 from quiesce_lab import deployment
+from quiesce_lab.cloud import catalog
 from quiesce_lab.deployment import Secrets
 from quiesce_lab.errors import LabError
 from quiesce_lab.machine import Machine
@@ -89,6 +91,9 @@ def fleet(state_dir: Path, count: int, *, share_twice: float, share_killed: floa
     instances = tuple(Simulated(number) for number in range(count))
     shared = Secrets()
     with Machine(state_dir) as machine, Site(machine, blocks=ListedOnly()) as site:
+        # How requests look is read by the lab at the first call of each service.
+        for service in (catalog.CBS, catalog.CVM, catalog.TAG, catalog.SCF):
+            importlib.import_module(service.models)
         world, settings = site.cloud.world, site.cloud.settings
         settings.latency_s = {"CreateSnapshot": 0.3}
         settings.snapshot_seconds = 1.0

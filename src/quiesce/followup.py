@@ -25,16 +25,10 @@ from quiesce.retention import Point
 from quiesce.sharing import share_all
 from quiesce.wiring import Wiring
 
-MESSAGE = "@follow-up"
 LISTED_AFTER = timedelta(minutes=10)
 """How long after its cut a snapshot that is not listed may still be about to be."""
 STUCK_AFTER = timedelta(hours=6)
 """How long a snapshot may take until it is complete. There is no state that says that one failed (SDK, SnapshotState)."""
-
-
-def is_follow_up(event: object) -> bool:
-    """Whether an event is the follow-up's timer."""
-    return isinstance(event, dict) and event.get("Type") == "Timer" and event.get("Message") == MESSAGE
 
 
 def follow_up(policies: Mapping[str, Policy], wiring: Wiring) -> dict[str, int]:

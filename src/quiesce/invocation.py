@@ -10,13 +10,12 @@ from typing import TextIO
 
 import msgspec
 
-from quiesce import __version__, fleet, notifying, policies, reporting, request
+from quiesce import __version__, fleet, notifying, policies, request
 from quiesce.adapters.deliver import deliver
 from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.scf import FunctionName
 from quiesce.collect import collect
 from quiesce.errors import CloudError, PolicyError, QuiesceError, RequestError, SettingsError, UnfinishedError
-from quiesce.followup import follow_up, is_follow_up
 from quiesce.report import HTTP_STATUS, Report, body_of
 from quiesce.run import Run
 from quiesce.settings import Settings
@@ -67,14 +66,19 @@ def _run(
 def _carried_out(
     event: object, context: Mapping[str, object], settings: Settings, log: JsonLog, started_s: float
 ) -> Report | dict[str, int] | str:
+    """What only the rarer events need is not loaded for the others: a fleet waits for the start of its workers."""
     ends_s, known = _ends_s(context, started_s), policies.load(settings.policies)
-    if is_follow_up(event):
+    if request.is_follow_up(event):
+        from quiesce.followup import follow_up  # noqa: PLC0415 - see above
+
         return follow_up(known, Wiring(settings, log))
     if fleet.is_batch(event):
         batch = fleet.read(event, settings.certificate_key)
         return Worker(batch, policies.named(known, batch.policy), settings, log).execute(ends_s=ends_s)
     asked = request.parse(event, context, settings, datetime.now(timezone.utc), known)
     if isinstance(asked, request.ReportQuestion):
+        from quiesce import reporting  # noqa: PLC0415 - see above
+
         return reporting.served(asked, known, settings, ends_s=ends_s)
     policy = policies.named(known, asked.policy)
     if isinstance(asked, request.Question):

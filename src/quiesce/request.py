@@ -39,6 +39,8 @@ DEFAULT_DAYS, MAX_DAYS = 30, 366
 """How far back a report goes, unless it is said, and at most."""
 _FUNCTION_URL_KEYS = frozenset({"httpMethod", "path", "headers", "queryString", "body"})
 """Everything that an event of a function URL has (SCF, function URL); one with more came through something else."""
+FOLLOW_UP = "@follow-up"
+"""What the timer of the follow-up carries instead of a policy's name."""
 _TIMER_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -93,6 +95,11 @@ class ReportQuestion:
     """The report of the last days: GET .../report?days=<days>."""
 
     days: int
+
+
+def is_follow_up(event: object) -> bool:
+    """Whether an event is the follow-up's timer."""
+    return isinstance(event, dict) and event.get("Type") == "Timer" and event.get("Message") == FOLLOW_UP
 
 
 def parse(

@@ -6,8 +6,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from quiesce.adapters.cbs import CbsSnapshots
 from quiesce.adapters.rate_limit import RateLimit
@@ -206,38 +204,6 @@ def test_a_slow_create_ends_when_its_time_is_over_and_is_ambiguous(authority: Au
             done.set()
 
     assert failed.value.ambiguous
-
-
-PAUSES_S = st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0])
-
-
-@given(batches=st.lists(st.tuples(st.integers(1, 25), PAUSES_S, PAUSES_S, st.booleans()), max_size=20))
-def test_no_window_ever_holds_more_calls_than_allowed(batches: list[tuple[int, float, float, bool]]) -> None:
-    """However long a batch waits for its hold, and whether or not the hold is had."""
-    clock = SteppedClock()
-    limit = RateLimit(clock, count=20, window_s=1.0)
-    sent_at: list[float] = []
-    for count, waiting_s, pause_s, had in batches:
-        limit.take(count)
-        clock.now_s += waiting_s
-        if had:
-            sent_at += [clock.now_s] * count
-            for _ in range(count):
-                limit.used()
-        else:
-            limit.give_back(count)
-        clock.now_s += pause_s
-
-    for start in set(sent_at):
-        in_window = sum(start <= moment < start + 0.999 for moment in sent_at)
-        assert in_window <= max(20, *(count for count, *_ in batches))
-
-
-def test_permits_within_the_limit_cost_no_time() -> None:
-    clock = SteppedClock()
-    RateLimit(clock, count=20).take(20)
-
-    assert clock.slept == []
 
 
 def test_permits_that_wait_for_their_hold_are_not_lent_to_others(authority: Authority) -> None:

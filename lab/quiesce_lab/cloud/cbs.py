@@ -62,7 +62,7 @@ def describe_disks(context: Context) -> Answer:
         estate = context.estate
         disks = [
             disk
-            for disk in estate.disks.values()
+            for disk in filters.among(selected, estate.disks, "disk-id")
             if now_s >= disk.listed_at_s and filters.fits(selected, _disk_properties(disk, estate, now_s))
         ]
         disks.sort(key=lambda disk: disk.created_s, reverse=descending)
@@ -78,7 +78,7 @@ def describe_snapshots(context: Context) -> Answer:
     with context.world.lock:
         snapshots = [
             snapshot
-            for snapshot in context.estate.snapshots.values()
+            for snapshot in filters.among(selected, context.estate.snapshots, "snapshot-id")
             if now_s >= snapshot.listed_at_s and filters.fits(selected, _snapshot_properties(snapshot, now_s))
         ]
         snapshots.sort(key=lambda snapshot: snapshot.cut_s, reverse=descending)

@@ -60,6 +60,12 @@ def _read(wanted: Mapping[str, Any], rules: Rules) -> tuple[str, list[str]]:
     return name, list(values)
 
 
+def among(selected: Mapping[str, Sequence[str]], by_id: Mapping[str, Item], name: str) -> list[Item]:
+    """Those that can fit by their ids alone, which are asked for with or without the filter ``name``: few of many."""
+    wanted = [set(selected[one]) for one in ("", name) if one in selected]
+    return [item for key, item in by_id.items() if all(key in some for some in wanted)]
+
+
 def fits(selected: Mapping[str, Sequence[str]], properties: Mapping[str, Collection[str]]) -> bool:
     """Tell whether a resource fits: all filters, any value of each. The id stands under the empty name."""
     return all(any(value in properties.get(name, ()) for value in values) for name, values in selected.items())

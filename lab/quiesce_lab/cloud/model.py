@@ -118,8 +118,7 @@ class Snapshot:
 
     def gone(self, now_s: float) -> bool:
         """Tell whether its deadline has passed, or whether it is one that vanishes and has."""
-        ends = [end_s for end_s in (self.deadline_s, self.vanishes_at_s) if end_s is not None]
-        return any(now_s >= end_s for end_s in ends)
+        return any(end_s is not None and now_s >= end_s for end_s in (self.deadline_s, self.vanishes_at_s))
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from quiesce.adapters.cbs_groups import Groups
-from quiesce.adapters.rate_limit import RateLimit
+from quiesce.adapters.rate_limit import RateLimit, Sent
 from quiesce.adapters.tags import SnapshotTags, Tag, as_mapping
 from quiesce.adapters.tencent import PAGE, Answer, Api, Cloud, Nothing, Page, pages
 from quiesce.adapters.warm import Shared
@@ -141,13 +141,15 @@ class CbsSnapshots:
     def create(self, *intents: Intent, timeout_s: float) -> str:
         """Send CreateSnapshot or CreateSnapshotGroup exactly once, on the connection that ``connect`` opened."""
         api, group = self._writers[intents[0].disk_id], _group_of(intents)
-        self._use(group or intents[0].disk_id)
+        sent = self._use(group or intents[0].disk_id)
         try:
             created = self._groups.create(api, intents, timeout_s) if group else _create(api, intents[0], timeout_s)
         except CloudError as error:
             if error.code.startswith("RequestLimitExceeded"):
                 self._rate_limit.was_refused()
             raise
+        if sent:
+            self._rate_limit.answered(sent)
         self._connections.give(self._writers.pop(intents[0].disk_id))
         return created
 
@@ -174,10 +176,11 @@ class CbsSnapshots:
             for listed in page.snapshot_set or ():
                 yield replace(_snapshot(listed), group_id=group_of.get(listed.snapshot_id or ""))
 
-    def _use(self, permit: str) -> None:
-        if permit in self._permitted:
-            self._permitted.remove(permit)
-            self._rate_limit.used()
+    def _use(self, permit: str) -> Sent | None:
+        if permit not in self._permitted:
+            return None
+        self._permitted.remove(permit)
+        return self._rate_limit.used()
 
     def _insist_on_idle(self, disk_ids: Sequence[str]) -> None:
         seen = {disk_id: self._sightings.of(disk_id) for disk_id in disk_ids}

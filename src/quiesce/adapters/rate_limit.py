@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import deque
+from dataclasses import dataclass
 
 from quiesce.ports import Clock
 
 CREATES_PER_WINDOW = 20
-WINDOW_S = 1.05
-"""CreateSnapshot: 20 requests a second per account and region (API reference), and a little for their clock, and for one
-call that takes longer on its way than another."""
+WINDOW_S = 1.01
+"""CreateSnapshot: 20 requests a second per account and region (API reference), and a little for their clock."""
+LATE_S = 0.05
+"""How late a call is taken to arrive for as long as nothing is known of it: what was sent a second later may overtake it."""
+ENOUGH = 5
+"""How many calls have to be answered until the quickest of them is taken for one that was not late."""
 SLOWER, SLOWEST_S = 1.5, 5.0
 """How much longer the window gets when the cloud refuses a call all the same, and how long at most."""
 LOOK_EVERY_S = 0.05
 
 
 class Paces:
-    """Keeps every action to so many calls a second, each by itself. Nobody holds while these are waited for."""
+    """Keeps every action to so many calls a second, each by itself.
+
+    Nobody holds while these are waited for, and one that the cloud refuses is repeated: none is taken to be late.
+    """
 
     def __init__(self, clock: Clock, count: int) -> None:
         self._clock = clock
@@ -28,25 +35,40 @@ class Paces:
     def wait(self, action: str) -> None:
         """Wait until this action may be called, and count the call."""
         with self._lock:
-            limit = self._limits.setdefault(action, RateLimit(self._clock, self._count))
+            limit = self._limits.setdefault(action, RateLimit(self._clock, self._count, late_s=0.0))
         limit.take(1)
         limit.used()
 
 
+@dataclass
+class Sent:
+    """One call. ``counted_s``: when the cloud has counted it at the latest."""
+
+    sent_s: float
+    counted_s: float
+
+
 class RateLimit:
-    """Lets at most ``count`` calls be underway, or just done, in any ``window_s`` seconds. One per process, for all targets.
+    """Lets the cloud count at most ``count`` calls in any ``window_s`` seconds. One per process, for all targets.
 
     A permit is taken before the hold and used in it, however long that takes to get, so it counts until the window after
-    its call was sent is over. One that is not used has to be given back.
+    its call was counted is over. One that is not used has to be given back. When the cloud counts a call is not told, but
+    an answer that comes as soon as the quickest one does is of a call that was not late, and one that comes later is of
+    a call that was as much late at most.
     """
 
-    def __init__(self, clock: Clock, count: int = CREATES_PER_WINDOW, window_s: float = WINDOW_S) -> None:
+    def __init__(
+        self, clock: Clock, count: int = CREATES_PER_WINDOW, window_s: float = WINDOW_S, late_s: float = LATE_S
+    ) -> None:
         self._clock = clock
         self._count = count
         self._window_s = window_s
+        self._late_s = late_s
         self._lock = threading.Lock()
         self._taken = 0
-        self._used: deque[float] = deque()
+        self._sent: list[Sent] = []
+        self._answered = 0
+        self._quickest_s = math.inf
 
     def take(self, count: int) -> None:
         """Wait until this many permits are there, and take them all; more than there are, when none is in use."""
@@ -59,20 +81,31 @@ class RateLimit:
         """Take them and return 0, or say when to look again: when the oldest call is past, or soon."""
         with self._lock:
             now_s = self._clock.monotonic()
-            while self._used and self._used[0] <= now_s - self._window_s:
-                self._used.popleft()
-            busy = self._taken + len(self._used)
+            self._sent = [one for one in self._sent if one.counted_s > now_s - self._window_s]
+            busy = self._taken + len(self._sent)
             if not busy or busy + count <= self._count:
                 self._taken += count
                 return 0.0
-            past_s = self._used[0] + self._window_s - now_s if self._used else LOOK_EVERY_S
+            past_s = min((one.counted_s for one in self._sent), default=math.inf) + self._window_s - now_s
             return max(0.001, min(past_s, LOOK_EVERY_S))
 
-    def used(self) -> None:
-        """Say that a call is being sent."""
+    def used(self) -> Sent:
+        """Say that a call is being sent; of what is returned, say when it was answered, if it was."""
         with self._lock:
+            now_s = self._clock.monotonic()
+            sent = Sent(now_s, now_s + self._late_s)
             self._taken -= 1
-            self._used.append(self._clock.monotonic())
+            self._sent.append(sent)
+            return sent
+
+    def answered(self, sent: Sent) -> None:
+        """Say that the cloud has just carried a call out. Not for a refusal, which is quick whenever it arrives."""
+        with self._lock:
+            took_s = self._clock.monotonic() - sent.sent_s
+            if self._answered >= ENOUGH:
+                sent.counted_s = sent.sent_s + min(self._late_s, max(0.0, took_s - self._quickest_s))
+            self._answered += 1
+            self._quickest_s = min(self._quickest_s, took_s)
 
     def give_back(self, count: int) -> None:
         """Return permits that will not be used."""

@@ -8,7 +8,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from quiesce import followup, policies
+from quiesce import policies, request
 from quiesce.deployment.spec import Deployment
 from quiesce.errors import DeploymentError, PolicyError
 
@@ -61,5 +61,5 @@ def _problems(opened: zipfile.ZipFile, spec: Deployment) -> list[str]:
     return problems + [
         f"timer {timer.name} runs the policy {timer.policy!r}, which {policy_file} does not have"
         for timer in spec.timers
-        if timer.policy != followup.MESSAGE and timer.policy not in known
+        if timer.policy != request.FOLLOW_UP and timer.policy not in known
     ]

@@ -1,0 +1,86 @@
+"""The rate limit as the cloud counts it: never more calls in a second than allowed, and no slower than that needs."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quiesce.adapters.rate_limit import ENOUGH, LATE_S, WINDOW_S, RateLimit
+from tests.function.cbs_cloud import SteppedClock
+
+PAUSES_S = st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0])
+
+
+@given(batches=st.lists(st.tuples(st.integers(1, 25), PAUSES_S, PAUSES_S, st.booleans()), max_size=20))
+def test_no_window_ever_holds_more_calls_than_allowed(batches: list[tuple[int, float, float, bool]]) -> None:
+    """However long a batch waits for its hold, and whether or not the hold is had."""
+    clock = SteppedClock()
+    limit = RateLimit(clock, count=20, window_s=1.0)
+    sent_at: list[float] = []
+    for count, waiting_s, pause_s, had in batches:
+        limit.take(count)
+        clock.now_s += waiting_s
+        if had:
+            sent_at += [clock.now_s] * count
+            for _ in range(count):
+                limit.used()
+        else:
+            limit.give_back(count)
+        clock.now_s += pause_s
+
+    for start in set(sent_at):
+        in_window = sum(start <= moment < start + 0.999 for moment in sent_at)
+        assert in_window <= max(20, *(count for count, *_ in batches))
+
+
+def test_permits_within_the_limit_cost_no_time() -> None:
+    clock = SteppedClock()
+    RateLimit(clock, count=20).take(20)
+
+    assert clock.slept == []
+
+
+@given(st.lists(st.tuples(st.floats(0.0, LATE_S), st.floats(0.0, 0.3)), min_size=ENOUGH, max_size=60))
+def test_the_cloud_never_counts_one_too_many_however_late_calls_arrive(calls: list[tuple[float, float]]) -> None:
+    """One call after the other, each late by so much on its way, and then answered so much later than the quickest."""
+    clock, counted_at = SteppedClock(), list[float]()
+    limit = RateLimit(clock, count=1)
+    for late_s, answer_late_s in [(0.0, 0.0), *calls]:
+        limit.take(1)
+        sent = limit.used()
+        counted_at.append(clock.now_s + late_s)
+        clock.now_s += late_s + 0.3 + answer_late_s
+        limit.answered(sent)
+
+    assert all(later - earlier >= 0.999 for earlier, later in itertools.pairwise(counted_at))
+
+
+def test_calls_that_are_answered_as_soon_as_the_quickest_come_as_close_as_the_limit_lets_them() -> None:
+    clock, sent_at = SteppedClock(), list[float]()
+    limit = RateLimit(clock, count=1)
+    for _ in range(ENOUGH + 11):
+        limit.take(1)
+        sent = limit.used()
+        sent_at.append(sent.sent_s)
+        clock.now_s += 0.3
+        limit.answered(sent)
+
+    gaps = [later - earlier for earlier, later in itertools.pairwise(sent_at)]
+    assert min(gaps[:ENOUGH]) >= WINDOW_S + LATE_S - 0.001, "nothing is known of the first"
+    assert max(gaps[ENOUGH:]) <= WINDOW_S + 0.002
+
+
+def test_a_call_that_is_never_answered_counts_as_late() -> None:
+    clock = SteppedClock()
+    limit = RateLimit(clock, count=1)
+    for answered in (*[True] * ENOUGH, False):
+        limit.take(1)
+        sent = limit.used()
+        clock.now_s += 0.3
+        if answered:
+            limit.answered(sent)
+    limit.take(1)
+
+    assert clock.now_s - sent.sent_s >= WINDOW_S + LATE_S - 0.001
