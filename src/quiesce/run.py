@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
 from quiesce import fleet
+from quiesce.adapters import scf
 from quiesce.adapters.cbs import find_disks
 from quiesce.adapters.cvm import find_instances
 from quiesce.adapters.logs import JsonLog
-from quiesce.adapters.scf import FunctionName, Invoker
 from quiesce.budget import needed_s, unsafe
 from quiesce.course import Outcome
 from quiesce.errors import CloudError, PolicyError
@@ -33,7 +34,9 @@ TARGETS_AT_ONCE = 8
 class Run:
     """One delivery of a run, with everything it needs made for this invocation alone."""
 
-    def __init__(self, request: Request, policy: Policy, settings: Settings, log: JsonLog, function: FunctionName) -> None:
+    def __init__(
+        self, request: Request, policy: Policy, settings: Settings, log: JsonLog, function: scf.FunctionName
+    ) -> None:
         self._request = request
         self._policy = policy
         self._settings = settings
@@ -53,7 +56,7 @@ class Run:
             raise PolicyError(problems)
         plans, refusals = self._plan()
         self._recorder.note("run", "planned", targets=len(plans))
-        if len(plans) > self._settings.fleet_above and not self._policy.consistency_group:
+        if self._is_for_workers(len(plans)):
             reports = self._dispatch(plans, ends_s - time.monotonic())
         elif self._policy.consistency_group:
             reports = self._together(plans, refusals)
@@ -68,8 +71,13 @@ class Run:
 
     def _plan(self) -> tuple[tuple[TargetPlan, ...], tuple[Refusal, ...]]:
         instances = find_instances(self._wiring.cloud, self._policy.targets)
+        if self._is_for_workers(len(instances)):
+            threading.Thread(target=scf.load, name="loading", daemon=True).start()
         disks = find_disks(self._wiring.cloud, [instance.instance_id for instance in instances])
         return make_plans(self._request, self._policy, instances, disks, datetime.now(timezone.utc))
+
+    def _is_for_workers(self, targets: int) -> bool:
+        return targets > self._settings.fleet_above and not self._policy.consistency_group
 
     def _each(self, plans: Sequence[TargetPlan]) -> Iterable[TargetReport]:
         with ThreadPoolExecutor(max_workers=TARGETS_AT_ONCE) as pool:
@@ -100,7 +108,7 @@ class Run:
         seen = self._wiring.shared.quota.suffices(sum(len(plan.disks) for plan in plans))
         key = self._settings.certificate_key
         batches = fleet.split(plans, trigger, time_s=time_s, key=key, quota_seen=seen)
-        invoker = Invoker(self._settings.cloud, self._function)
+        invoker = scf.Invoker(self._settings.cloud, self._function)
 
         def send(batch: Batch) -> Sequence[TargetReport]:
             try:

@@ -36,6 +36,7 @@ from quiesce.settings import Settings
 from quiesce.wiring import Opened, Wiring
 
 CHECKS_AT_ONCE = 6
+FIRST_CHECKS = 2
 HOLDS_PER_CALL = 4
 SURE_S, LOOK_EVERY_S = 1.0, 0.02
 """How long after a preparation was asked for it is certain that it was not refused, and how often that is looked at."""
@@ -118,9 +119,14 @@ class Worker:
         return [self._wiring.open(plan) for plan in plans]
 
     def _feed(self, checks: ThreadPoolExecutor, opened: Sequence[Opened]) -> None:
-        """Have some more checked whenever there is room: a check's connection is used again, and is not kept for ever."""
-        for start in range(0, len(opened), DISKS_PER_FILTER):
-            some = opened[start : start + DISKS_PER_FILTER]
+        """Have some more checked whenever there is room: a check's connection is used again, and is not kept for ever.
+
+        Few at first: all workers of a run begin at the same time, and so few are needed until the next is held.
+        """
+        start, count = 0, FIRST_CHECKS
+        while start < len(opened):
+            some = opened[start : start + count]
+            start, count = start + count, min(2 * count, DISKS_PER_FILTER)
             for _ in some:
                 self._room.acquire()
             for one in some:

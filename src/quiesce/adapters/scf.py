@@ -67,9 +67,7 @@ class Invoker:
             raise _error(type(error).__name__, str(error)) from None
 
     def _client(self) -> Any:
-        from tencentserverless import scf  # noqa: PLC0415 - see above
-
-        logging.getLogger("tencentcloud_sdk_common").setLevel(logging.WARNING)
+        scf = load()
         scf.HttpProfile = self._profile
         credentials = self._settings.credentials
         return scf.Client(self._settings.region, credentials.secret_id, credentials.secret_key, credentials.token)
@@ -82,6 +80,14 @@ class Invoker:
             reqTimeout=settings.timeout_s,
             keepAlive=True,
         )
+
+
+def load() -> Any:
+    """Import the SDK; beforehand, to have it done while something else is waited for."""
+    from tencentserverless import scf  # noqa: PLC0415 - see above
+
+    logging.getLogger("tencentcloud_sdk_common").setLevel(logging.WARNING)
+    return scf
 
 
 def _error(code: str, message: str) -> CloudError:
