@@ -31,7 +31,7 @@ else:
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_name("mutations.toml")
 FOLDERS = ("src", "hooks", "lab", "tests", "bench", "scripts", "docs", "requirements", "deploy")
-COPIED = (*FOLDERS, "pyproject.toml", "README.md", "LICENSE")
+COPIED = (*FOLDERS, *(path.name for path in sorted(ROOT.iterdir()) if path.is_file()))
 AT_ONCE = 2
 RUN_LIMIT_S = 240.0
 TEST_LIMIT_S = 30

@@ -23,6 +23,8 @@ STOP_LIMIT_S = 3.0
 DEAD_MAN_MARGIN_S = 5.0
 STILL_LOOKS = 3
 STILL_PAUSE_S = 0.0015
+LOOK_LIMIT_S = 1.0
+"""Longest wait for one look at what is held: what is not seen is no evidence, and writers wait while it is looked for."""
 STILL_LIMIT_S = 1.0
 """A write that came just before the freeze may move the position a moment later; not for as long as this."""
 
@@ -71,7 +73,7 @@ class PostgresHold:
         # Not "on": that would wait for synchronous standbys, and what counts here is this server's own disk.
         self.session.rows("SET synchronous_commit = local")
         self._flush(STATEMENT_TIMEOUT_S)
-        self._look()
+        self._look(STATEMENT_TIMEOUT_S)
 
     def sockets(self) -> tuple[int, ...]:
         """See base.Hold: a backup ends with its session."""
@@ -138,8 +140,8 @@ class PostgresHold:
         self._stood_at = position if equal >= STILL_LOOKS else {}
         return position, equal >= STILL_LOOKS
 
-    def _look(self) -> dict[str, str]:
-        pid, lsn, timeline = self.session.rows(_POSITION)[0]
+    def _look(self, within_s: float = LOOK_LIMIT_S) -> dict[str, str]:
+        pid, lsn, timeline = self.session.rows(_POSITION, within_s=within_s)[0]
         if pid != self.session.pid:
             raise ConnectionError(f"another backend answers: {pid}")
         found = {"wal_lsn": str(lsn), "timeline": str(int(timeline, 16))}

@@ -13,6 +13,8 @@ WINDOW_S = 1.01
 """CreateSnapshot: 20 requests a second per account and region (API reference), and a little for their clock."""
 LATE_S = 0.05
 """How late a call is taken to arrive for as long as nothing is known of it: what was sent a second later may overtake it."""
+LATEST_S = 0.5
+"""How late a slow answer makes it out to be at most: an answer may be slow, too, and not its call."""
 ENOUGH = 5
 """How many calls have to be answered until the quickest of them is taken for one that was not late."""
 SLOWER, SLOWEST_S = 1.5, 5.0
@@ -103,7 +105,7 @@ class RateLimit:
         with self._lock:
             took_s = self._clock.monotonic() - sent.sent_s
             if self._answered >= ENOUGH:
-                sent.counted_s = sent.sent_s + min(self._late_s, max(0.0, took_s - self._quickest_s))
+                sent.counted_s = sent.sent_s + min(LATEST_S, max(0.0, took_s - self._quickest_s))
             self._answered += 1
             self._quickest_s = min(self._quickest_s, took_s)
 
