@@ -21,7 +21,7 @@ from typing import Any
 
 OK, RAISED, TIMED_OUT, OUT_OF_MEMORY, EXITED = 200, 430, 433, 434, 439
 """Status codes of SCF."""
-_WATCH_S = 0.02
+_WATCH_S = 0.05
 _RUNNER = """
 import _thread, json, os, signal, traceback
 given = json.loads(open(0, closefd=False).readline())

@@ -119,7 +119,7 @@ class Run:
             self._recorder.note("batch", "sent", batch=batch.number, of=batch.of, targets=len(batch.targets))
             return _all_of(batch, Status.DISPATCHED, "")
 
-        return [report for reports in at_once(send, batches, at_most=4) for report in reports]
+        return [report for reports in at_once(send, batches) for report in reports]
 
 
 def _all_of(batch: Batch, status: Status, refusal: str) -> Sequence[TargetReport]:

@@ -54,7 +54,8 @@ class Wiring:
         self.log = log
         self.cloud = Cloud(settings.cloud, Paces(time, calls_per_window).wait)
         self._rate_limit = RateLimit(time, calls_per_window)
-        self.shared = Shared(self.cloud, time, settings.snapshot_quota)
+        a_share = calls_per_window < CREATES_PER_WINDOW
+        self.shared = Shared(self.cloud, time, settings.snapshot_quota, frugal=a_share)
         self._calls_per_window = calls_per_window
         self._regions: dict[str, Region] = {}
 

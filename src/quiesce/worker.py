@@ -23,8 +23,8 @@ from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.quota import UNCHECKED
 from quiesce.budget import needed_s
 from quiesce.course import Course
-from quiesce.errors import UnfinishedError
-from quiesce.examine import examine, look_up
+from quiesce.errors import CloudError, UnfinishedError
+from quiesce.examine import examine, look, look_up
 from quiesce.fleet import Batch
 from quiesce.plan import plan_assigned
 from quiesce.policies import Policy
@@ -38,8 +38,10 @@ from quiesce.wiring import Opened, Wiring
 CHECKS_AT_ONCE = 6
 FIRST_CHECKS = 2
 HOLDS_PER_CALL = 4
-SURE_S, LOOK_EVERY_S = 1.0, 0.02
+SURE_S, LOOK_EVERY_S = 0.5, 0.02
 """How long after a preparation was asked for it is certain that it was not refused, and how often that is looked at."""
+AT_REST_S = 4.0
+"""In this time a delivery that is at work makes at least one more snapshot, unless every target keeps it waiting."""
 GATHER_S = 0.25
 """How long a look-up waits for others that it could be made with."""
 
@@ -98,8 +100,10 @@ class Worker:
         """Take one target at a time until one is ours, and return those that are left.
 
         Two deliveries that begin at the same time meet at the first target that lives: one of them has it, and the other
-        ends. If both took several at once, each would get some, and both would end.
+        ends. If both took several at once, each would get some, and both would end. One that finds what another has made
+        follows behind it, and ends as soon as it sees that the other goes on.
         """
+        seen_at_rest = False
         for place, one in enumerate(opened):
             self._room.acquire()
             course = Course.begin(one.target)
@@ -108,9 +112,26 @@ class Worker:
             self._under_way.append(begun)
             while not begun.done() and not _is_ours(course):
                 wait([begun], timeout=LOOK_EVERY_S)
+            if _was_made(course) and not seen_at_rest:
+                seen_at_rest = self._is_at_rest(opened[place + 1 :])
             if _is_ours(course) or self._is_over():
                 return opened[place + 1 :]
         return ()
+
+    def _is_at_rest(self, ahead: Sequence[Opened]) -> bool:
+        """Look twice at what there is of the next targets, and stop when it becomes more; False when that is not known."""
+        intents = [intent for one in ahead[:DISKS_PER_FILTER] for intent in one.target.plan.intents][:DISKS_PER_FILTER]
+        if not intents:
+            return True
+        try:
+            there = len(look(ahead[0].target.world, intents, 1))
+            if there < len(intents):
+                time.sleep(AT_REST_S)
+                if len(look(ahead[0].target.world, intents, 1)) > there:
+                    self._stop.set()
+        except CloudError:
+            return True  # each target looks again for itself
+        return there < len(intents)
 
     def _open(self) -> Sequence[Opened]:
         now, batch = datetime.now(timezone.utc), self._batch
@@ -193,6 +214,11 @@ def _is_ours(course: Course) -> bool:
     if answered:
         return answered[0].answer.state == "prepared"
     return bool(asked_s) and time.monotonic() - asked_s[0] > SURE_S
+
+
+def _was_made(course: Course) -> bool:
+    """Whether another delivery has made this set."""
+    return any(isinstance(fact, facts.Adopted) for fact in course.journal.facts)
 
 
 def _disks(some: Sequence[_Checked]) -> int:

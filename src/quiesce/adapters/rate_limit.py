@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from quiesce.ports import Clock
 
 CREATES_PER_WINDOW = 20
-WINDOW_S = 1.01
+WINDOW_S = 1.002
 """CreateSnapshot: 20 requests a second per account and region (API reference), and a little for their clock."""
-LATE_S = 0.05
-"""How late a call is taken to arrive for as long as nothing is known of it: what was sent a second later may overtake it."""
+LATE_S, LATE_AT_FIRST_S = 0.05, 0.15
+"""How late a call is taken to arrive for as long as its answer is not there: what is sent a second later may overtake it.
+And the first of a process, which are sent while it is still loading and connecting."""
 LATEST_S = 0.5
 """How late a slow answer makes it out to be at most: an answer may be slow, too, and not its call."""
-ENOUGH = 5
+ENOUGH = 4
 """How many calls have to be answered until the quickest of them is taken for one that was not late."""
 SLOWER, SLOWEST_S = 1.5, 5.0
 """How much longer the window gets when the cloud refuses a call all the same, and how long at most."""
@@ -37,7 +38,7 @@ class Paces:
     def wait(self, action: str) -> None:
         """Wait until this action may be called, and count the call."""
         with self._lock:
-            limit = self._limits.setdefault(action, RateLimit(self._clock, self._count, late_s=0.0))
+            limit = self._limits.setdefault(action, RateLimit(self._clock, self._count, repeatable=True))
         limit.take(1)
         limit.used()
 
@@ -60,12 +61,13 @@ class RateLimit:
     """
 
     def __init__(
-        self, clock: Clock, count: int = CREATES_PER_WINDOW, window_s: float = WINDOW_S, late_s: float = LATE_S
+        self, clock: Clock, count: int = CREATES_PER_WINDOW, window_s: float = WINDOW_S, *, repeatable: bool = False
     ) -> None:
+        """``repeatable``: nothing is lost by a call that the cloud refuses, and none is taken to be late."""
         self._clock = clock
         self._count = count
         self._window_s = window_s
-        self._late_s = late_s
+        self._repeatable = repeatable
         self._lock = threading.Lock()
         self._taken = 0
         self._sent: list[Sent] = []
@@ -95,7 +97,8 @@ class RateLimit:
         """Say that a call is being sent; of what is returned, say when it was answered, if it was."""
         with self._lock:
             now_s = self._clock.monotonic()
-            sent = Sent(now_s, now_s + self._late_s)
+            late_s = 0.0 if self._repeatable else LATE_S if self._answered >= ENOUGH else LATE_AT_FIRST_S
+            sent = Sent(now_s, now_s + late_s)
             self._taken -= 1
             self._sent.append(sent)
             return sent

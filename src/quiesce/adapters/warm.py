@@ -24,11 +24,12 @@ SIGHT_FRESH_S = 20.0
 class Pool:
     """Clients of one service, taken for a call each. Safe from several threads."""
 
-    def __init__(self, cloud: Cloud, service: str, version: str, clock: Clock) -> None:
+    def __init__(self, cloud: Cloud, service: str, version: str, clock: Clock, idle: Connections | None = None) -> None:
+        """``idle``: where its connections are when nobody uses them; a place of its own unless given."""
         self._cloud = cloud
         self._service = service
         self._version = version
-        self._idle = Connections(clock)
+        self._idle = idle or Connections(clock)
 
     def read(self, action: str, params: Mapping[str, object], answer: type[T]) -> T:
         """See Reads."""
@@ -87,11 +88,11 @@ class Sightings:
 class Shared:
     """Everything that the targets of a run share in one region."""
 
-    def __init__(self, cloud: Cloud, clock: Clock, snapshot_quota: int | None = None) -> None:
-        """``snapshot_quota``: see Quota."""
+    def __init__(self, cloud: Cloud, clock: Clock, snapshot_quota: int | None = None, *, frugal: bool = False) -> None:
+        """``snapshot_quota``: see Quota. ``frugal``: create on what a look has just used, too, without a call to open it."""
         self.connections = Connections(clock)
         """For creating: one for each call, opened beforehand."""
         self.sightings = Sightings(clock)
-        self.cbs = Pool(cloud, "cbs", "2017-03-12", clock)
+        self.cbs = Pool(cloud, "cbs", "2017-03-12", clock, self.connections if frugal else None)
         self.tag = Pool(cloud, "tag", "2018-08-13", clock)
         self.quota = Quota(self.cbs, snapshot_quota)
