@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -37,9 +37,10 @@ ROOT_ALONE = (
 )
 
 
-@dataclass(frozen=True)
 class _Found(Exception):
-    reasons: tuple[Reason, ...]
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__(reasons)
+        self.reasons = reasons
 
 
 def rehearse(config_path: Path, asked: Asked) -> Report:
