@@ -160,7 +160,10 @@ class MysqlHold:
         try:
             self.parts.lock.run(self.parts.way.locking.give)
         except LOST as error:
-            log.warning("the lock session was gone", extra={"application": self.name, "reason": str(error)})
+            log.warning(
+                "the lock was not given back in order; closing its session frees it",
+                extra={"application": self.name, "reason": str(error)},
+            )
         # Closing frees a lock, too, that the statement did not reach.
         self.parts.lock.close()
         self.parts.pile_up.stop()
