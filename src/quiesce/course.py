@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from quiesce import facts, holds
 from quiesce.judge import Verdict
@@ -10,16 +10,14 @@ from quiesce.model import Level, TargetPlan
 from quiesce.ports import World
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """One instance to snapshot, and everything outside that this needs."""
 
     plan: TargetPlan
     world: World
 
 
-@dataclass
-class Course:
+class Course(msgspec.Struct):
     """What is known of a target so far, beside its journal."""
 
     plan: TargetPlan
@@ -42,8 +40,7 @@ class Course:
         self.journal.note(facts.Trouble(where, reason))
 
 
-@dataclass(frozen=True)
-class Together:
+class Together(msgspec.Struct, frozen=True):
     """What several instances got that were to be cut together.
 
     ``level`` is that of all of them as one, ``skew_s`` the time from the first call that was sent to the last that was
@@ -55,8 +52,7 @@ class Together:
     skew_s: float | None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What one target got, and everything it was judged from."""
 
     plan: TargetPlan

@@ -7,7 +7,8 @@ pending name in the console means that nobody has vouched for the snapshot.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 MAX_LENGTH = 60
 """CBS refuses longer names (API reference, ModifySnapshotAttribute)."""
@@ -24,8 +25,7 @@ _NAME = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class SnapshotName:
+class SnapshotName(msgspec.Struct, frozen=True):
     """What a snapshot's name says: the policy's prefix, the run that made it, and its disk."""
 
     prefix: str
@@ -41,8 +41,7 @@ class SnapshotName:
         return len(pending(str(self))) <= MAX_LENGTH and parse(str(self)) == self
 
 
-@dataclass(frozen=True)
-class GroupName:
+class GroupName(msgspec.Struct, frozen=True):
     """Name of the snapshot group that a run makes of one instance's disks; a group cannot be renamed.
 
     The cloud names the members after it, with ``_0``, ``_1`` and so on behind it (SDK, SnapshotGroupName). Such a name is

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from quiesce import facts
 from quiesce.certificate import TAG_LEVEL, TAG_SEAL, TAG_SET_SIZE, Certificate, SigningKey, seal
@@ -43,8 +44,7 @@ HTTP_STATUS = {
 """A pipeline that looks at the status alone must never take a weaker snapshot for the one it asked for."""
 
 
-@dataclass(frozen=True)
-class TargetReport:
+class TargetReport(msgspec.Struct, frozen=True):
     """What one instance got. ``refusal`` is set when it never came as far as the procedure."""
 
     instance_id: str
@@ -52,15 +52,14 @@ class TargetReport:
     certificate: Certificate | None
     refusal: str = ""
     label_trouble: str = ""
-    partial: Mapping[str, str] = field(default_factory=dict)
+    partial: Mapping[str, str] = msgspec.field(default_factory=dict)
     """What became of each snapshot of a set that could not be made whole, by its id or its group's."""
     level: Level = Level.NONE
-    snapshots: Mapping[str, str] = field(default_factory=dict)
+    snapshots: Mapping[str, str] = msgspec.field(default_factory=dict)
     """What was found of a run that others made; with a certificate, it says both."""
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """What the whole run got."""
 
     run_id: str
