@@ -167,6 +167,7 @@ def test_releases_that_come_while_others_are_acquired_are_stored_all_of_them(
             answer = keeper.quiesce(quiesce(f"lease-{number}", run_id=f"run-{number}"))
             assert answer.state == "held", answer.refusal
             keeper.release(release(f"lease-{number}"))
+            wait_until(lambda: keeper.status().state == "idle")  # its place is free a moment after the answer
         released.result()
     keeper.close()
     after = start(tmp_path, instance)
