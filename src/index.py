@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-gc.disable()  # loading throws nothing away: looking for it again and again is a fifth of a cold start
+gc.disable()  # loading throws nothing away: looking for it again and again is a twentieth of a cold start
 from quiesce.invocation import handle  # noqa: E402
 
 gc.freeze()

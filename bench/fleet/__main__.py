@@ -72,6 +72,7 @@ def _figures(here: Fleet, report: Any, began_s: float) -> dict[str, Any]:
     duplicates = sum(count - 1 for count in made.values())
     unaccounted = [name for name, account in accounts.items() if account == "unaccounted"]
     application = sum(account == "application" for account in accounts.values())
+    # What a killed worker had under way was cut, and is not known to be more than that: so many are not application.
     return {
         "instances": len(here.instances),
         "kinds": dict(Counter(one.kind.value for one in here.instances)),
@@ -93,8 +94,7 @@ def _figures(here: Fleet, report: Any, began_s: float) -> dict[str, Any]:
         "met": not refused
         and not duplicates
         and not unaccounted
-        and application
-        >= wanted - HOLDS_PER_CALL * len(killed)  # what a killed worker had under way is not known to be that
+        and application >= wanted - HOLDS_PER_CALL * len(killed)
         and (len(here.instances) < 1000 or wall_s <= BOUND * bound_s),
     }
 

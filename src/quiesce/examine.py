@@ -58,3 +58,12 @@ def look(world: World, intents: Sequence[Intent], looks: int) -> Mapping[str, Sn
         if len(found) == len(intents):
             break
     return found
+
+
+def grows(world: World, intents: Sequence[Intent], after_s: float) -> bool | None:
+    """Whether more of these is there a while later: then somebody makes them. None when all are there. Raises CloudError."""
+    there = len(look(world, intents, 1))
+    if there == len(intents):
+        return None
+    world.clock.sleep(after_s)
+    return len(look(world, intents, 1)) > there

@@ -24,7 +24,7 @@ from quiesce.adapters.quota import UNCHECKED
 from quiesce.budget import needed_s
 from quiesce.course import Course
 from quiesce.errors import CloudError, UnfinishedError
-from quiesce.examine import examine, look, look_up
+from quiesce.examine import examine, grows, look_up
 from quiesce.fleet import Batch
 from quiesce.plan import plan_assigned
 from quiesce.policies import Policy
@@ -39,7 +39,7 @@ CHECKS_AT_ONCE = 6
 FIRST_CHECKS = 2
 HOLDS_PER_CALL = 4
 SURE_S, LOOK_EVERY_S = 0.5, 0.02
-"""How long after a preparation was asked for it is certain that it was not refused, and how often that is looked at."""
+"""How long after a preparation was asked for it is taken not to be refused, and how often that is looked at."""
 AT_REST_S = 4.0
 """In this time a delivery that is at work makes at least one more snapshot, unless every target keeps it waiting."""
 GATHER_S = 0.25
@@ -112,26 +112,22 @@ class Worker:
             self._under_way.append(begun)
             while not begun.done() and not _is_ours(course):
                 wait([begun], timeout=LOOK_EVERY_S)
-            if _was_made(course) and not seen_at_rest:
+            if not seen_at_rest and not _is_ours(course) and _was_made(course):
                 seen_at_rest = self._is_at_rest(opened[place + 1 :])
             if _is_ours(course) or self._is_over():
                 return opened[place + 1 :]
         return ()
 
     def _is_at_rest(self, ahead: Sequence[Opened]) -> bool:
-        """Look twice at what there is of the next targets, and stop when it becomes more; False when that is not known."""
-        intents = [intent for one in ahead[:DISKS_PER_FILTER] for intent in one.target.plan.intents][:DISKS_PER_FILTER]
-        if not intents:
-            return True
+        """Look at what there is of the next targets, and end when it becomes more; False when all of them are there."""
+        intents = [intent for one in ahead for intent in one.target.plan.intents][:DISKS_PER_FILTER]
         try:
-            there = len(look(ahead[0].target.world, intents, 1))
-            if there < len(intents):
-                time.sleep(AT_REST_S)
-                if len(look(ahead[0].target.world, intents, 1)) > there:
-                    self._stop.set()
+            more = grows(ahead[0].target.world, intents, AT_REST_S) if intents else False
         except CloudError:
             return True  # each target looks again for itself
-        return there < len(intents)
+        if more:
+            self._stop.set()
+        return more is not None
 
     def _open(self) -> Sequence[Opened]:
         now, batch = datetime.now(timezone.utc), self._batch
