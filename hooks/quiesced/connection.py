@@ -6,6 +6,7 @@ sends a byte now and then keeps a worker no longer than one that sends nothing.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
@@ -98,7 +99,12 @@ class Tls(BuiltinSSLAdapter):
 
 
 class Request(HTTPRequest):
-    """A request whose refusal, where it is no HTTP that we speak, is JSON and counted like every other."""
+    """A request whose refusal, where it is no HTTP that we speak, is JSON and counted like every other.
+
+    Its answer is sent in one piece, head and body: the caller is woken once, and writers wait for what it does then.
+    """
+
+    _head = b""
 
     def simple_response(self, status: Any, msg: Any = "") -> None:
         """Refuse in the words of hooks/PROTOCOL.md, and close."""
@@ -114,10 +120,26 @@ class Request(HTTPRequest):
         self.conn.wfile.write(head.encode() + body)
 
     def send_headers(self) -> None:
-        """Send them, and read nothing more where they say that the connection is closed."""
+        """Keep them for the body, and read nothing more where they say that the connection is closed."""
         if (b"Connection", b"close") in self.outheaders:
             self.close_connection = True
-        super().send_headers()
+        wfile, self.conn.wfile = self.conn.wfile, io.BytesIO()
+        try:
+            super().send_headers()
+            self._head = self.conn.wfile.getvalue()
+        finally:
+            self.conn.wfile = wfile
+
+    def write(self, chunk: bytes) -> None:
+        """Send a body, which has its length in the headers, with what was kept."""
+        head, self._head = self._head, b""
+        super().write(head + chunk)
+
+    def respond(self) -> None:
+        """Answer, with headers alone where there is no body."""
+        super().respond()
+        if self._head:
+            self.write(b"")
 
 
 class Connection(HTTPConnection):

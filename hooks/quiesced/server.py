@@ -9,7 +9,7 @@ import logging
 import math
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Callable, Protocol
 
 from cheroot import wsgi
@@ -120,8 +120,7 @@ class App:
         if status == 429:
             headers.append(("Retry-After", str(math.ceil(self.peers.shut_out_s(environ["REMOTE_ADDR"])))))
         start_response(f"{status} {_REASONS[status]}", headers)
-        _log_request(environ, status, code, time.monotonic() - started_s)
-        return [body]
+        return _and_then(body, lambda: _log_request(environ, status, code, time.monotonic() - started_s))
 
     def note_refused(self, address: str, status: int, code: str) -> None:
         """Count a request that was refused for its form, and hold it against its address where it was a failure."""
@@ -248,6 +247,14 @@ def _read_body(environ: Environ) -> bytes:
 def _signed(environ: Environ) -> Signed:
     names = ("KEY", "TIMESTAMP", "NONCE", "SIGNATURE")
     return Signed(*(environ.get(f"HTTP_X_QUIESCE_{name}", "") for name in names))
+
+
+def _and_then(body: bytes, log_it: Callable[[], None]) -> Iterator[bytes]:
+    """Answer before anything is logged: a caller that has just been given its hold has writers waiting."""
+    try:
+        yield body
+    finally:
+        log_it()
 
 
 def _log_request(environ: Environ, status: int, code: str, elapsed_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import ssl
 import statistics
@@ -236,3 +237,31 @@ def test_no_answer_waits_for_an_acknowledgement(site: Site, port: int) -> None:
             ask(connection, "POST", "/v1/check", CHECK)
             took_s.append(time.monotonic() - started_s)
     assert statistics.median(took_s[5:]) < 0.025
+
+
+def test_an_answer_is_sent_in_one_piece(site: Site, port: int) -> None:
+    """Head and body in one record of TLS: whoever was given a hold is woken once, and goes on at once."""
+    with connected(port, site.context()) as connection:
+        connection.sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: hook\r\n\r\n")
+        assert connection.sock.recv(65_536).endswith(b'\r\n\r\n{"ok":true}')
+
+
+def test_a_hold_is_answered_before_its_request_is_logged(
+    site: Site, port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answered, logged = threading.Event(), threading.Event()
+
+    class Slow(logging.Handler):
+        def emit(self, _record: logging.LogRecord) -> None:
+            if answered.wait(20):
+                logged.set()
+
+    caplog.set_level(logging.INFO, "quiesced.server")
+    monkeypatch.setattr(logging.getLogger("quiesced.server"), "handlers", [Slow()])
+    with connected(port, site.context()) as connection:
+        connection.sock.settimeout(10)
+        try:
+            assert ask(connection, "POST", "/v1/quiesce", QUIESCE)[1]["state"] == "held"
+        finally:
+            answered.set()
+    assert logged.wait(10)

@@ -68,9 +68,9 @@ def test_no_request_waits_for_the_acknowledgement_of_another(authority: Authorit
     """TCP_NODELAY is set on the connection that a hold uses: 40 ms of every hold otherwise."""
     with authority.serve(honest) as server, client_of(server, authority) as client:
         client.check(CHECK)
-        pools = client._session.get_adapter("https://").poolmanager.pools  # type: ignore[attr-defined]
-        (key,) = pools.keys()
-        connection = pools[key].pool.get(block=False)
+        pool = client._pool.pool
+        assert pool is not None
+        connection = pool.get(block=False)
         try:
             assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         finally:

@@ -7,11 +7,12 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import requests
 import stamina
+import urllib3
 
 from quiesce import holds
 from quiesce.budget import CHECK_ATTEMPTS, prepare_timeout_s, quiesce_timeout_s, release_window_s
@@ -21,6 +22,7 @@ from quiesce.settings import HookSettings
 from quiesce.variables import Key
 
 MAX_ANSWER_BYTES = 1_048_576
+_OK = 200
 
 A = TypeVar("A", holds.CheckAnswer, holds.QuiesceAnswer, holds.ReleaseAnswer)
 
@@ -40,7 +42,8 @@ class HookClient:
     """The daemon of one instance; every method raises AgentError and nothing else. Not for two threads at a time.
 
     ``check`` opens a connection that ``quiesce`` and ``release`` use again; when it broke meanwhile, ``release`` opens
-    another. TCP_NODELAY is urllib3's default, so no request waits for an acknowledgement.
+    another. It is urllib3's, which asks in half the time of requests, while writers wait; it reads nothing of the
+    environment (proxies, ~/.netrc, other CAs), and its default is TCP_NODELAY, so nothing waits for an acknowledgement.
     """
 
     def __init__(self, address: str, settings: HookSettings, limits: Limits, now: Callable[[], float] = time.time) -> None:
@@ -49,13 +52,19 @@ class HookClient:
         self._settings = settings
         self._limits = limits
         self._now = now
-        self._session = requests.Session()
-        # With it, REQUESTS_CA_BUNDLE would replace the CA, and ~/.netrc and proxies would have their say.
-        self._session.trust_env = False
+        self._pool = urllib3.HTTPSConnectionPool(
+            address,
+            settings.port,
+            ca_certs=str(settings.ca),
+            cert_reqs="CERT_REQUIRED",
+            cert_file=_path(settings.client_certificate),
+            key_file=_path(settings.client_key),
+            retries=False,
+        )
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        self._pool.close()
 
     def check(self, request: holds.CheckRequest) -> holds.CheckAnswer:
         """Ask what a hold would cover; asked once more when the answer was lost."""
@@ -92,9 +101,9 @@ class HookClient:
         }
         try:
             status, answer = self._send(path, headers, body, timeout_s)
-        except OSError as error:  # requests' own errors are among them, and those of reading the PEM files
+        except (OSError, urllib3.exceptions.HTTPError) as error:  # the first in reading the PEM files
             raise AgentError(f"{self._base}{path} gave no answer: {error}", answered=False) from error
-        if status != requests.codes.ok:
+        if status != _OK:
             raise self._refused(path, status, answer)
         try:
             return msgspec.json.decode(answer, type=kind)
@@ -107,23 +116,20 @@ class HookClient:
 
     def _send(self, path: str, headers: dict[str, str], body: bytes, timeout_s: float) -> tuple[int, bytes]:
         """Send once and read the answer. ``timeout_s`` bounds each wait for bytes; connecting has the settings' own."""
-        with self._session.post(
-            self._base + path,
-            data=body,
+        response = self._pool.urlopen(
+            "POST",
+            path,
+            body=body,
             headers=headers,
-            timeout=(self._settings.timeout_s, timeout_s),
-            # Per call: a session's own verify loses to the environment.
-            verify=str(self._settings.ca),
-            cert=_client_certificate(self._settings),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            answer = b""
-            for chunk in response.iter_content(65_536):
-                answer += chunk
-                if len(answer) > MAX_ANSWER_BYTES:
-                    raise requests.exceptions.ContentDecodingError(f"more than {MAX_ANSWER_BYTES} bytes")
-            return response.status_code, answer
+            timeout=urllib3.Timeout(connect=self._settings.timeout_s, read=timeout_s),
+            redirect=False,
+            preload_content=False,
+        )
+        answer = response.read(MAX_ANSWER_BYTES + 1)
+        if len(answer) > MAX_ANSWER_BYTES:
+            response.close()
+            raise urllib3.exceptions.ResponseError(f"more than {MAX_ANSWER_BYTES} bytes")
+        return response.status, answer
 
     def _refused(self, path: str, status: int, answer: bytes) -> AgentError:
         """Translate an answer other than 200. Only a 4xx in the daemon's own words says that nothing was changed."""
@@ -146,12 +152,8 @@ def signature_headers(key: Key, method: str, path: str, body: bytes, *, timestam
     }
 
 
-def _client_certificate(settings: HookSettings) -> str | tuple[str, str] | None:
-    """Return the caller's own certificate in the words of requests: a file with both, or two files."""
-    if settings.client_certificate is None:
-        return None
-    certificate = str(settings.client_certificate)
-    return (certificate, str(settings.client_key)) if settings.client_key else certificate
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _may_ask_again(error: Exception) -> bool:
