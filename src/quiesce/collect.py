@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from quiesce.adapters.cbs import find_disks
 from quiesce.adapters.cvm import find_instances
+from quiesce.adapters.disks import find_disks
 from quiesce.certificate import recorded_level
 from quiesce.model import Level, Snapshot, TargetPlan
 from quiesce.naming import PENDING

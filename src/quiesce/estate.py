@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from quiesce import coverage
-from quiesce.adapters.cbs import every_disk, find_disks
 from quiesce.adapters.cvm import find_instances
+from quiesce.adapters.disks import every_disk, find_disks
 from quiesce.adapters.estate import Made
 from quiesce.adapters.tencent import Cloud
 from quiesce.coverage import Row

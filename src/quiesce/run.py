@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 
 from quiesce import fleet
 from quiesce.adapters import scf
-from quiesce.adapters.cbs import find_disks
 from quiesce.adapters.cvm import find_instances
+from quiesce.adapters.disks import find_disks
 from quiesce.adapters.logs import JsonLog
 from quiesce.budget import needed_s, unsafe
 from quiesce.course import Outcome

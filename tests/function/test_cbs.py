@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quiesce.adapters.cbs import find_disks
+from quiesce.adapters.disks import find_disks
 from quiesce.adapters.tencent import Cloud
 from quiesce.errors import CloudError
 from quiesce.model import Intent

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from quiesce.adapters.cbs import CbsSnapshots, find_disks
+from quiesce.adapters.cbs import CbsSnapshots
 from quiesce.adapters.cls import RunRecords
 from quiesce.adapters.cvm import find_instances
+from quiesce.adapters.disks import find_disks
 from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tencent import Cloud
 from quiesce.errors import CloudError

@@ -1,4 +1,4 @@
-"""Disks and snapshots: CBS. Implements ports.SnapshotStore."""
+"""Snapshots: CBS. Implements ports.SnapshotStore."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from quiesce.adapters.cbs_groups import Groups
-from quiesce.adapters.rate_limit import RateLimit, Sent
+from quiesce.adapters.disks import is_listed
+from quiesce.adapters.rate_limit import Permit, RateLimit, Sent
 from quiesce.adapters.tags import SnapshotTags, Tag, as_mapping
-from quiesce.adapters.tencent import PAGE, Answer, Api, Cloud, Nothing, Page, pages
+from quiesce.adapters.tencent import Answer, Api, Cloud, Nothing, Page, pages
 from quiesce.adapters.warm import Shared
 from quiesce.errors import CloudError
 from quiesce.model import Intent, Snapshot
 from quiesce.naming import pending
 from quiesce.parallel import at_once
-from quiesce.plan import Disk
 
 DISKS_PER_FILTER = 10
 """SDK, cbs, DescribeSnapshots: values of the filter ``disk-id``."""
-INSTANCES_PER_FILTER = 5
 
 
 class _Snapshot(Answer, frozen=True):
@@ -33,22 +32,6 @@ class _Snapshot(Answer, frozen=True):
 
 class _Snapshots(Page, frozen=True):
     snapshot_set: tuple[_Snapshot, ...] | None = None
-
-
-class _Disk(Answer, frozen=True):
-    disk_id: str | None = None
-    instance_id: str | None = None
-    disk_state: str | None = None
-    disk_usage: str | None = None
-    disk_size: int | None = None
-    snapshot_ability: bool | None = None
-    shareable: bool | None = None
-    migrating: bool | None = None
-    rollbacking: bool | None = None
-
-
-class _Disks(Page, frozen=True):
-    disk_set: tuple[_Disk, ...] | None = None
 
 
 class _Created(Answer, frozen=True):
@@ -73,12 +56,12 @@ class CbsSnapshots:
         self._reader = self._shared.cbs
         self._groups = Groups(self._reader)
         self._writers: dict[str, Api] = {}
-        self._permitted: set[str] = set()
+        self._permits: dict[str, Permit] = {}
 
     def close(self) -> None:
         """Give back what ``admit`` took and no ``create`` has used."""
-        self._rate_limit.give_back(len(self._permitted))
-        self._permitted.clear()
+        self._rate_limit.give_back(len(self._permits))
+        self._permits.clear()
 
     def find(self, intents: Sequence[Intent]) -> Mapping[str, Snapshot]:
         """Look up by exact name, newest first, because whether the API's own name filter is exact is not documented.
@@ -133,10 +116,10 @@ class CbsSnapshots:
 
     def admit(self, intents: Sequence[Intent]) -> None:
         """Take a permit for each disk, and one for a group."""
-        permits = {intent.disk_id for intent in intents} | {name for name in (_group_of(intents),) if name}
-        missing = permits - self._permitted
-        self._rate_limit.take(len(missing))
-        self._permitted |= missing
+        wanted = {intent.disk_id for intent in intents} | {name for name in (_group_of(intents),) if name}
+        missing = wanted - self._permits.keys()
+        if missing:
+            self._permits |= dict.fromkeys(missing, self._rate_limit.take(len(missing)))
 
     def create(self, *intents: Intent, timeout_s: float) -> str:
         """Send CreateSnapshot or CreateSnapshotGroup exactly once, on the connection that ``connect`` opened."""
@@ -176,11 +159,9 @@ class CbsSnapshots:
             for listed in page.snapshot_set or ():
                 yield replace(_snapshot(listed), group_id=group_of.get(listed.snapshot_id or ""))
 
-    def _use(self, permit: str) -> Sent | None:
-        if permit not in self._permitted:
-            return None
-        self._permitted.remove(permit)
-        return self._rate_limit.used()
+    def _use(self, name: str) -> Sent | None:
+        permit = self._permits.pop(name, None)
+        return self._rate_limit.used(permit) if permit else None
 
     def _insist_on_idle(self, disk_ids: Sequence[str]) -> None:
         seen = {disk_id: self._sightings.of(disk_id) for disk_id in disk_ids}
@@ -194,49 +175,10 @@ class CbsSnapshots:
 
     def _open(self, disk_id: str) -> Api:
         """Open a connection by reading a disk, which also tells that it is there."""
-        api = _api(self._cloud)
-        listed = api.read("DescribeDisks", {"DiskIds": [disk_id]}, _Disks).disk_set or ()
-        if [disk.disk_id for disk in listed] != [disk_id]:
+        api = self._cloud.api("cbs", "2017-03-12")
+        if not is_listed(api, disk_id):
             raise CloudError(f"{disk_id} is no longer listed", code="InvalidDiskId.NotFound", ambiguous=False)
         return api
-
-
-def find_disks(cloud: Cloud, instance_ids: Sequence[str]) -> tuple[Disk, ...]:
-    """List the CBS disks of these instances; local disks are not among them. Raises CloudError.
-
-    Of many instances by listing every disk of the region, where that is fewer calls: 20 a second are for the account.
-    """
-    api = _api(cloud)
-    if len(instance_ids) > INSTANCES_PER_FILTER:
-        first = api.read("DescribeDisks", {"Offset": 0, "Limit": PAGE}, _Disks)
-        if first.total_count / PAGE <= len(instance_ids) / INSTANCES_PER_FILTER:
-            return _every_disk_of(cloud, first, frozenset(instance_ids))
-    filters = [
-        {"Name": "instance-id", "Values": list(instance_ids[start : start + INSTANCES_PER_FILTER])}
-        for start in range(0, len(instance_ids), INSTANCES_PER_FILTER)
-    ]
-    listed = [
-        disk
-        for one in filters
-        for page in pages(api, "DescribeDisks", {"Filters": [one]}, _Disks)
-        for disk in page.disk_set or ()
-    ]
-    return tuple(_disk(disk) for disk in listed if disk.disk_id)
-
-
-def every_disk(cloud: Cloud) -> tuple[Disk, ...]:
-    """List every CBS disk of the region. Raises CloudError."""
-    return tuple(_disk(disk) for page in pages(_api(cloud), "DescribeDisks", {}, _Disks) for disk in page.disk_set or ())
-
-
-def _every_disk_of(cloud: Cloud, first: _Disks, instance_ids: frozenset[str]) -> tuple[Disk, ...]:
-    def read(offset: int) -> _Disks:
-        return _api(cloud).read("DescribeDisks", {"Offset": offset, "Limit": PAGE}, _Disks)
-
-    offsets = range(PAGE, first.total_count, PAGE)
-    others = at_once(read, offsets, at_most=4) if offsets else []
-    listed = {disk.disk_id: disk for page in (first, *others) for disk in page.disk_set or ()}
-    return tuple(_disk(disk) for disk in listed.values() if disk.disk_id and disk.instance_id in instance_ids)
 
 
 def _group_of(intents: Sequence[Intent]) -> str | None:
@@ -269,10 +211,6 @@ def _create(api: Api, intent: Intent, timeout_s: float) -> str:
     return created.snapshot_id
 
 
-def _api(cloud: Cloud) -> Api:
-    return cloud.api("cbs", "2017-03-12")
-
-
 def _snapshot(listed: _Snapshot) -> Snapshot:
     return Snapshot(
         snapshot_id=listed.snapshot_id or "",
@@ -281,18 +219,4 @@ def _snapshot(listed: _Snapshot) -> Snapshot:
         state=listed.snapshot_state or "UNKNOWN",
         percent=listed.percent or 0,
         tags=as_mapping(listed.tags),
-    )
-
-
-def _disk(listed: _Disk) -> Disk:
-    return Disk(
-        disk_id=listed.disk_id or "",
-        instance_id=listed.instance_id or "",
-        state=listed.disk_state or "UNKNOWN",
-        snapshot_ability=listed.snapshot_ability is True,
-        shareable=listed.shareable is True,
-        system=listed.disk_usage == "SYSTEM_DISK",
-        migrating=listed.migrating is True,
-        rolling_back=listed.rollbacking is True,
-        size_gib=listed.disk_size or 0,
     )

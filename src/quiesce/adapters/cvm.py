@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from quiesce.adapters.tencent import Answer, Cloud, Page, pages
+from quiesce.adapters.tencent import PAGE, PAGES_AT_ONCE, Answer, Cloud, Page
+from quiesce.adapters.warm import Pool
+from quiesce.parallel import at_once
 from quiesce.plan import Instance
 from quiesce.policies import Targets
 
@@ -39,14 +42,21 @@ def find_instances(cloud: Cloud, targets: Targets) -> tuple[Instance, ...]:
     ]
     if targets.tag is not None:
         filters.append({"Name": f"tag:{targets.tag.key}", "Values": list(targets.tag.values)})
-    api = cloud.api("cvm", "2017-03-12")
-    listed = [
-        instance
-        for one in filters
-        for page in pages(api, "DescribeInstances", {"Filters": [one]}, _Instances)
-        for instance in page.instance_set or ()
-    ]
+    cvm = Pool(cloud, "cvm", "2017-03-12", time)
+    listed = [instance for one in filters for instance in _listed(cvm, one)]
     return tuple({instance.instance_id: _instance(instance) for instance in listed if instance.instance_id}.values())
+
+
+def _listed(cvm: Pool, one: Mapping[str, object]) -> Iterable[_Instance]:
+    """List page by page, the pages behind the first some at a time."""
+
+    def read(offset: int) -> _Instances:
+        return cvm.read("DescribeInstances", {"Filters": [one], "Offset": offset, "Limit": PAGE}, _Instances)
+
+    first = read(0)
+    offsets = range(PAGE, first.total_count, PAGE)
+    others = at_once(read, offsets, at_most=PAGES_AT_ONCE) if offsets else []
+    return (instance for page in (first, *others) for instance in page.instance_set or ())
 
 
 def _instance(listed: _Instance) -> Instance:

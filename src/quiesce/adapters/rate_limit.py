@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+
+import msgspec
 
 from quiesce.ports import Clock
 
@@ -20,6 +21,8 @@ ENOUGH = 4
 """How many calls have to be answered until the quickest of them is taken for one that was not late."""
 SLOWER, SLOWEST_S = 1.5, 5.0
 """How much longer the window gets when the cloud refuses a call all the same, and how long at most."""
+LEAD_S = 0.02
+"""How much before it is free a permit is given at most; whoever got the hold sooner waits for so much of it inside."""
 LOOK_EVERY_S = 0.05
 
 
@@ -39,12 +42,17 @@ class Paces:
         """Wait until this action may be called, and count the call."""
         with self._lock:
             limit = self._limits.setdefault(action, RateLimit(self._clock, self._count, repeatable=True))
-        limit.take(1)
-        limit.used()
+        limit.used(limit.take(1))
 
 
-@dataclass
-class Sent:
+class Permit(msgspec.Struct, frozen=True):
+    """The right to send what was asked for, from ``free_s`` on."""
+
+    taken_s: float
+    free_s: float
+
+
+class Sent(msgspec.Struct):
     """One call. ``counted_s``: when the cloud has counted it at the latest."""
 
     sent_s: float
@@ -55,7 +63,8 @@ class RateLimit:
     """Lets the cloud count at most ``count`` calls in any ``window_s`` seconds. One per process, for all targets.
 
     A permit is taken before the hold and used in it, however long that takes to get, so it counts until the window after
-    its call was counted is over. One that is not used has to be given back. When the cloud counts a call is not told, but
+    its call was counted is over. One that is not used has to be given back. Getting a hold takes a moment each time, and by
+    the least that it took a permit is given before it is free. When the cloud counts a call is not told, but
     an answer that comes as soon as the quickest one does is of a call that was not late, and one that comes later is of
     a call that was as much late at most.
     """
@@ -70,31 +79,52 @@ class RateLimit:
         self._repeatable = repeatable
         self._lock = threading.Lock()
         self._taken = 0
+        self._used = 0
+        self._least_s = LEAD_S
+        """What passed at least between taking a permit and using it."""
         self._sent: list[Sent] = []
         self._answered = 0
         self._quickest_s = math.inf
 
-    def take(self, count: int) -> None:
+    def take(self, count: int) -> Permit:
         """Wait until this many permits are there, and take them all; more than there are, when none is in use."""
-        wait_s = self._wait_s(count)
-        while wait_s > 0:
-            self._clock.sleep(wait_s)
-            wait_s = self._wait_s(count)
+        found = self._permit_or_wait_s(count)
+        while not isinstance(found, Permit):
+            self._clock.sleep(found)
+            found = self._permit_or_wait_s(count)
+        return found
 
-    def _wait_s(self, count: int) -> float:
-        """Take them and return 0, or say when to look again: when the oldest call is past, or soon."""
+    def _permit_or_wait_s(self, count: int) -> Permit | float:
+        """Take them, or say when to look again: when they are free, or soon."""
         with self._lock:
             now_s = self._clock.monotonic()
             self._sent = [one for one in self._sent if one.counted_s > now_s - self._window_s]
-            busy = self._taken + len(self._sent)
-            if not busy or busy + count <= self._count:
+            free_s, lead_s = self._free_s(count, now_s), self._lead_s
+            if free_s - now_s <= lead_s:
                 self._taken += count
-                return 0.0
-            past_s = min((one.counted_s for one in self._sent), default=math.inf) + self._window_s - now_s
-            return max(0.001, min(past_s, LOOK_EVERY_S))
+                return Permit(now_s, free_s)
+            return max(0.001, min(free_s - lead_s - now_s, LOOK_EVERY_S))
 
-    def used(self) -> Sent:
-        """Say that a call is being sent; of what is returned, say when it was answered, if it was."""
+    def _free_s(self, count: int, now_s: float) -> float:
+        """When so many calls that were sent are past that these may be; infinite while it hangs on calls yet to be sent."""
+        past_s = sorted(one.counted_s + self._window_s for one in self._sent)
+        too_many = self._taken + len(past_s) + min(count, self._count) - self._count
+        if too_many <= 0:
+            return now_s
+        return past_s[too_many - 1] if too_many <= len(past_s) else math.inf
+
+    @property
+    def _lead_s(self) -> float:
+        return 0.0 if self._repeatable or self._used < ENOUGH else self._least_s
+
+    def used(self, permit: Permit) -> Sent:
+        """Say that a call is sent on return; of what is returned, say when it was answered, if it was."""
+        with self._lock:
+            now_s = self._clock.monotonic()
+            self._used += 1
+            self._least_s = min(self._least_s, now_s - permit.taken_s)
+        if permit.free_s > now_s:
+            self._clock.sleep(permit.free_s - now_s)
         with self._lock:
             now_s = self._clock.monotonic()
             late_s = 0.0 if self._repeatable else LATE_S if self._answered >= ENOUGH else LATE_AT_FIRST_S

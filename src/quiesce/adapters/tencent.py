@@ -43,6 +43,7 @@ TRANSIENT = re.compile(r"(ClientNetworkError|ServerNetworkError|InternalError|Re
 MAX_MESSAGE = 300
 
 PAGE = 100
+PAGES_AT_ONCE = 4
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Page")

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from quiesce import diagnosis, policies
-from quiesce.adapters.cbs import find_disks
 from quiesce.adapters.cvm import find_instances
+from quiesce.adapters.disks import find_disks
 from quiesce.adapters.estate import made_here
 from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.tencent import Cloud

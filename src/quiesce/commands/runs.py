@@ -17,8 +17,8 @@ import click
 import msgspec
 
 from quiesce import policies
-from quiesce.adapters.cbs import find_disks
 from quiesce.adapters.cvm import find_instances
+from quiesce.adapters.disks import find_disks
 from quiesce.adapters.estate import made_here
 from quiesce.adapters.logs import JsonLog
 from quiesce.adapters.scf import FunctionName
