@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import enum
 import importlib
 import inspect
@@ -106,8 +105,7 @@ def _modules(names: list[str]) -> str:
 def _is_secret(one: Reading) -> bool:
     if one.kind in ("key", "secret"):
         return True
-    owner = getattr(settings, one.owner)
-    return any(field.name == one.attribute and not field.repr for field in dataclasses.fields(owner))
+    return one.attribute in getattr(getattr(settings, one.owner), "HIDDEN", ())
 
 
 def _enumeration(one: Reading) -> Mapping[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -28,8 +27,7 @@ SEAL_DIGITS = 32
 SINGLY, BY_GROUP = "CreateSnapshot", "CreateSnapshotGroup"
 
 
-@dataclass(frozen=True)
-class SigningKey:
+class SigningKey(msgspec.Struct, frozen=True):
     """A secret with the id that certificates name it by."""
 
     key_id: str

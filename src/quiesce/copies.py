@@ -7,8 +7,9 @@ its copy is there, and a snapshot that is older than copies are kept is not copi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from quiesce.adapters import elsewhere
 from quiesce.adapters.elsewhere import Copied

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from quiesce.model import Level
 from quiesce.plan import Disk
@@ -24,8 +25,7 @@ class Finding(enum.Enum):
     """No policy covers it."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One disk. ``newest`` has, for each level, when its newest point of at least that level was made."""
 
     disk_id: str

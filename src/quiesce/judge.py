@@ -7,15 +7,15 @@ computed backwards from the errors that were seen: a fact that is missing is an 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from quiesce import facts, holds
 from quiesce.model import HoldUntil, Level, TargetPlan
 from quiesce.story import Story
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """A level, the snapshots it is about (disk id to snapshot id), and why it is not higher."""
 
     level: Level

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 
 class Level(enum.IntEnum):
@@ -56,16 +57,14 @@ class HoldUntil(enum.Enum):
     """Every snapshot is complete; for small disks only."""
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """The stall budget of one hold, in seconds."""
 
     acquire_limit_s: float
     hold_limit_s: float
 
 
-@dataclass(frozen=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True):
     """One snapshot that is to exist. Its name is the only key that CreateSnapshot leaves us (no ClientToken)."""
 
     disk_id: str
@@ -76,8 +75,7 @@ class Intent:
     """Name of the group that is to be made of this snapshot and the others of its set; None makes each by itself."""
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """A snapshot as the cloud lists it."""
 
     snapshot_id: str
@@ -87,11 +85,10 @@ class Snapshot:
     percent: int
     group_id: str | None = None
     """Set when it was found as a member of the group that its intent names."""
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class TargetPlan:
+class TargetPlan(msgspec.Struct, frozen=True):
     """Everything decided about one instance before anything is touched."""
 
     run_id: str
@@ -104,7 +101,7 @@ class TargetPlan:
     limits: Limits
     hold_until: HoldUntil
     on_partial: OnPartial = OnPartial.KEEP
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def grouped(self) -> bool:

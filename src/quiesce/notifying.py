@@ -7,7 +7,8 @@ twenty a minute (WeCom, group bots).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from quiesce.coverage import Finding, Row
 from quiesce.errors import QuiesceError
@@ -26,8 +27,7 @@ _ASKED = {status: NotifyOn(status.value) for status in _WORST_FIRST}
 _FOUND = {Finding.LATE: NotifyOn.LATE, Finding.UNCOVERED: NotifyOn.UNCOVERED}
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """What is told. ``facts`` are for programs: ``kind``, ids, and ``items``, each of a message's instances or disks."""
 
     title: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+
+import msgspec
 
 from quiesce.model import Intent, Limits, TargetPlan
 from quiesce.naming import MAX_LENGTH, GroupName, SnapshotName
@@ -21,8 +22,7 @@ def expiry_in(days: int, now: datetime) -> str:
     return expiry.isoformat(timespec="seconds")
 
 
-@dataclass(frozen=True)
-class Instance:
+class Instance(msgspec.Struct, frozen=True):
     """A CVM as the cloud lists it. ``local_*``: kinds of its disks that are not CBS; no snapshot covers those."""
 
     instance_id: str
@@ -32,8 +32,7 @@ class Instance:
     local_system: str | None = None
 
 
-@dataclass(frozen=True)
-class Disk:
+class Disk(msgspec.Struct, frozen=True):
     """A CBS disk as the cloud lists it."""
 
     disk_id: str
@@ -47,8 +46,7 @@ class Disk:
     size_gib: int = 0
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """Why an instance, a disk or a selection cannot be protected as the policy asks."""
 
     subject: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from quiesce.holds import (
     CheckAnswer,
@@ -65,8 +66,7 @@ class Clock(Protocol):
         """Wait."""
 
 
-@dataclass(frozen=True)
-class World:
+class World(msgspec.Struct, frozen=True):
     """Everything outside that the procedure needs for one target."""
 
     agent: Agent

@@ -17,7 +17,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 import msgspec
@@ -53,8 +52,7 @@ class Trigger(enum.Enum):
     MANUAL = "manual"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One thing to do. Equal ``run_id`` means the same run, however often it is delivered."""
 
     policy: str
@@ -70,8 +68,7 @@ class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: str
 
 
-@dataclass(frozen=True)
-class _HttpCall:
+class _HttpCall(msgspec.Struct, frozen=True):
     """The one shape that a function URL's event and an API Gateway event both become."""
 
     method: str
@@ -82,16 +79,14 @@ class _HttpCall:
     of_function_url: bool
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """What a run got: GET .../runs/<run id>?policy=<policy>."""
 
     policy: str
     run_id: str
 
 
-@dataclass(frozen=True)
-class ReportQuestion:
+class ReportQuestion(msgspec.Struct, frozen=True):
     """The report of the last days: GET .../report?days=<days>."""
 
     days: int
@@ -215,7 +210,7 @@ def _report_question(call: _HttpCall, settings: Settings, now: datetime) -> Repo
 def _verify_asked(call: _HttpCall, asked: str, settings: Settings, now: datetime) -> None:
     """Check the signature of a GET, unless CAM has checked the caller."""
     if settings.http_auth is HttpAuth.HMAC or not call.of_function_url:
-        _verify(replace(call, body=asked.encode(errors="replace")), "", settings.http_secret, now)
+        _verify(msgspec.structs.replace(call, body=asked.encode(errors="replace")), "", settings.http_secret, now)
 
 
 def _verify(call: _HttpCall, idempotency_key: str, secret: bytes | None, now: datetime) -> str:

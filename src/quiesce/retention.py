@@ -11,8 +11,9 @@ what the cloud lists, and only about snapshots that Quiesce made and named. What
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+import msgspec
 
 from quiesce.model import Level
 
@@ -20,8 +21,7 @@ PENDING_FOR = timedelta(days=1)
 """How long a run may take until its snapshots have their own names, with every retry of SCF."""
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(msgspec.Struct, frozen=True):
     """One snapshot that Quiesce made. ``bound`` says in words what keeps it from being deleted."""
 
     snapshot_id: str
@@ -52,8 +52,7 @@ class Point:
         return self.level is Level.APPLICATION and self.whole
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """How many to keep: the newest, and one for each of the last hours, days, ... that have one."""
 
     last: int = 0
@@ -69,12 +68,11 @@ class Rules:
         return not any((self.last, self.hourly, self.daily, self.weekly, self.monthly, self.yearly))
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What becomes of one set, and why, in words."""
 
     points: tuple[Point, ...]
-    reasons: tuple[str, ...] = field(default=())
+    reasons: tuple[str, ...] = msgspec.field(default=())
 
     @property
     def keep(self) -> bool:

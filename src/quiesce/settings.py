@@ -9,12 +9,14 @@ import enum
 import importlib.util
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
+
+import msgspec
 
 from quiesce.certificate import SigningKey
 from quiesce.errors import SettingsError
-from quiesce.variables import Key, Reader
+from quiesce.variables import Discreet, Key, Reader
 
 CODE_DIR = Path(__file__).resolve().parent.parent
 """Where index.py lies; relative paths in variables start here, because nothing is promised about the working folder."""
@@ -46,20 +48,20 @@ class NotifyOn(enum.Enum):
     """Disks that no policy covers, told by each follow-up."""
 
 
-@dataclass(frozen=True)
-class Credentials:
+class Credentials(Discreet, frozen=True):
     """The execution role's temporary keys."""
+
+    HIDDEN: ClassVar[frozenset[str]] = frozenset({"secret_key", "token"})
 
     secret_id: str
     """Id of the key that calls the cloud. SCF sets it at every invocation for a function with an execution role."""
-    secret_key: str = field(repr=False)
+    secret_key: str
     """Secret of that key; SCF sets it."""
-    token: str | None = field(repr=False)
+    token: str | None
     """Token that belongs to a role's temporary key; SCF sets it. A sub-account's key has none."""
 
 
-@dataclass(frozen=True)
-class HookSettings:
+class HookSettings(msgspec.Struct, frozen=True):
     """How to reach the daemons."""
 
     port: int
@@ -76,8 +78,7 @@ class HookSettings:
     """Seconds that a daemon may take to answer a request that has no work to do."""
 
 
-@dataclass(frozen=True)
-class CloudSettings:
+class CloudSettings(msgspec.Struct, frozen=True):
     """How to reach Tencent Cloud."""
 
     region: str
@@ -93,24 +94,26 @@ class CloudSettings:
     """Seconds that connecting, and each wait for bytes, of one call may take."""
 
 
-@dataclass(frozen=True)
-class NotifySettings:
+class NotifySettings(Discreet, frozen=True):
     """Who is told what a run got."""
 
-    urls: tuple[str, ...] = field(default=(), repr=False)
+    HIDDEN: ClassVar[frozenset[str]] = frozenset({"urls", "key"})
+
+    urls: tuple[str, ...] = ()
     """Where messages go, separated by commas (a comma within one is %2C): ``https://`` addresses get a signed webhook; other
     schemes, such as ``wecombot://``, ``feishu://``, ``dingtalk://``, ``slack://`` and ``mailtos://``, are apprise's."""
     on: frozenset[NotifyOn] = frozenset()
     """What is told, separated by commas. A release that was not confirmed is always told."""
-    key: bytes | None = field(default=None, repr=False)
+    key: bytes | None = None
     """Secret that webhooks are signed with; needed where there is an ``https://`` address."""
     ca: Path | None = None
     """PEM file with the authorities that receivers' certificates are checked by. Unset: the public ones."""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Discreet, frozen=True):
     """Everything that the function is told by its environment."""
+
+    HIDDEN: ClassVar[frozenset[str]] = frozenset({"http_secret"})
 
     policies: Path
     """TOML file with the policies."""
@@ -118,7 +121,7 @@ class Settings:
     cloud: CloudSettings
     http_auth: HttpAuth
     """Who vouches for a caller of the function URL."""
-    http_secret: bytes | None = field(repr=False)
+    http_secret: bytes | None
     """Secret that callers of the function URL sign with. Unset: with ``hmac`` every such caller is refused."""
     certificate_key: SigningKey
     """Key that certificates and the seals in tags are signed with."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from quiesce import facts, holds
 
 F = TypeVar("F", bound=facts.Fact)
 
 
-@dataclass(frozen=True)
-class Story:
+class Story(msgspec.Struct, frozen=True):
     """The facts of one target, oldest first."""
 
     noted: Sequence[facts.Fact]

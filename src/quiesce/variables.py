@@ -8,20 +8,33 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
+
+import msgspec
 
 MIN_SECRET = 16
 """Shortest secret in characters."""
 ANY = r"(?s).+"
 
 
-@dataclass(frozen=True)
-class Key:
+class Discreet(msgspec.Struct, frozen=True):
+    """Base of what is not printed whole: the fields that ``HIDDEN`` names are left out."""
+
+    HIDDEN: ClassVar[frozenset[str]] = frozenset()
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in self.HIDDEN)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Key(Discreet, frozen=True):
     """A shared secret and the id by which the other side finds it."""
 
+    HIDDEN: ClassVar[frozenset[str]] = frozenset({"secret"})
+
     key_id: str
-    secret: bytes = field(repr=False)
+    secret: bytes
 
 
 class Reader:

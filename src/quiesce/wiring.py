@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from quiesce.adapters.cbs import CbsSnapshots
 from quiesce.adapters.hook_client import HookClient
@@ -23,8 +23,7 @@ from quiesce.ports import World
 from quiesce.settings import Settings
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """One target, with what has to be closed after it."""
 
     target: Target
@@ -37,8 +36,7 @@ class Opened:
         self.snapshots.close()
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(msgspec.Struct, frozen=True):
     """Another region: its disks' API, and its tags'."""
 
     cbs: Pool
@@ -62,7 +60,7 @@ class Wiring:
     def region(self, name: str) -> Region:
         """Make what another region's snapshots are asked by; its rate limit is its own."""
         if name not in self._regions:
-            elsewhere = dataclasses.replace(self.settings.cloud, region=name)
+            elsewhere = msgspec.structs.replace(self.settings.cloud, region=name)
             cloud = Cloud(elsewhere, Paces(time, self._calls_per_window).wait)
             self._regions[name] = Region(Pool(cloud, "cbs", "2017-03-12", time), Pool(cloud, "tag", "2018-08-13", time))
         return self._regions[name]

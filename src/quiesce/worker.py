@@ -8,14 +8,14 @@ hold     four for each call of the allowance: one is held, two are prepared, one
 
 from __future__ import annotations
 
-import dataclasses
 import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from datetime import datetime, timezone
+
+import msgspec
 
 from quiesce import facts, session
 from quiesce.adapters.cbs import DISKS_PER_FILTER
@@ -46,8 +46,7 @@ GATHER_S = 0.25
 """How long a look-up waits for others that it could be made with."""
 
 
-@dataclass(frozen=True)
-class _Checked:
+class _Checked(msgspec.Struct, frozen=True):
     opened: Opened
     course: Course
 
@@ -60,7 +59,7 @@ class Worker:
         self._policy = policy
         self._settings = settings
         if batch.quota_seen:
-            settings = dataclasses.replace(settings, snapshot_quota=UNCHECKED)
+            settings = msgspec.structs.replace(settings, snapshot_quota=UNCHECKED)
         self._wiring = Wiring(settings, log, calls_per_window=batch.allowance)
         ids = {"run_id": batch.run_id, "policy": batch.policy, "trigger": batch.trigger, "batch": batch.number}
         self._recorder = Recorder(self._wiring, ids)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import msgspec
+
 from quiesce.errors import CloudError, UnavailableError
 from quiesce.model import HoldUntil, Intent, Level, Limits, OnQuiesceFailure, Snapshot, TargetPlan
 from quiesce.naming import pending
@@ -93,7 +95,7 @@ class FakeCloud:
 
     def _found(self, intent: Intent, snapshot: Snapshot) -> Snapshot:
         named = snapshot.name in (intent.name, pending(intent.name))
-        return snapshot if named else replace(snapshot, group_id=self.group_of[snapshot.snapshot_id][0])
+        return snapshot if named else msgspec.structs.replace(snapshot, group_id=self.group_of[snapshot.snapshot_id][0])
 
     def connect(self, intents: Sequence[Intent]) -> None:
         assert not self.instance.owes_a_release, "something slow is done inside the hold"
@@ -121,7 +123,7 @@ class FakeCloud:
         for number, intent in enumerate(intents):
             snapshot_id = self._create(intent, timeout_s)
             self.group_of[snapshot_id] = (group_id, intent.group or "")
-            self._change([snapshot_id], partial(replace, name=f"{intent.group}_{number}"))
+            self._change([snapshot_id], partial(msgspec.structs.replace, name=f"{intent.group}_{number}"))
         if self.faults.strikes("create group", "after"):
             raise CloudError("lost", code="ClientNetworkError", ambiguous=True)
         return group_id
@@ -152,10 +154,10 @@ class FakeCloud:
         if self.faults.strikes("label", "before"):
             raise CloudError("label", code="InternalError", ambiguous=False)
         self.expiries |= dict.fromkeys(names, expires_at) if expires_at else {}
-        self._change(names, lambda snapshot: replace(snapshot, tags={**snapshot.tags, **tags}))
+        self._change(names, lambda snapshot: msgspec.structs.replace(snapshot, tags={**snapshot.tags, **tags}))
         if self.faults.strikes("label", "tagged only"):
             raise CloudError("rename", code="InternalError", ambiguous=False)
-        self._change(names, lambda snapshot: replace(snapshot, name=names[snapshot.snapshot_id]))
+        self._change(names, lambda snapshot: msgspec.structs.replace(snapshot, name=names[snapshot.snapshot_id]))
         if self.faults.strikes("label", "after"):
             raise CloudError("lost", code="ClientNetworkError", ambiguous=True)
 

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from quiesce.budget import DISCARD_S, HOLD_MARGIN_S, PREFLUSH_S, RELEASE_MARGIN_S, needed_s, unsafe
 from quiesce.model import OnPartial

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quiesce.adapters.cbs import CbsSnapshots
 from quiesce.adapters.rate_limit import RateLimit

@@ -108,7 +108,7 @@ def test_a_sealed_level_is_read_back() -> None:
 def test_a_forged_record_is_no_record(forged: object) -> None:
     assert callable(forged)
     snapshot = tagged()
-    fields = {name: getattr(snapshot, name) for name in Snapshot.__dataclass_fields__}
+    fields = {name: getattr(snapshot, name) for name in Snapshot.__struct_fields__}
     assert recorded_level(PLAN, {"disk-a": Snapshot(**{**fields, **forged(snapshot)})}, KEY) is None
 
 

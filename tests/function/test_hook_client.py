@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import trustme
 
@@ -189,8 +190,8 @@ def test_a_client_certificate_is_shown_when_there_is_one(authority: Authority, t
         server.demand_client_certificate(authority.ca)
         bare = hook_settings(server.port, authority.pem)
         failure(lambda: asked(bare))
-        assert asked(replace(bare, client_certificate=both)).state == "held"
-        assert asked(replace(bare, client_certificate=alone, client_key=key)).state == "held"
+        assert asked(msgspec.structs.replace(bare, client_certificate=both)).state == "held"
+        assert asked(msgspec.structs.replace(bare, client_certificate=alone, client_key=key)).state == "held"
 
 
 def test_a_certificate_of_another_authority_is_not_spoken_to(authority: Authority, tmp_path: Path) -> None:

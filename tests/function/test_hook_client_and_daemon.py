@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from quiesce.adapters.hook_client import HookClient
@@ -31,7 +32,7 @@ class Caller:
     def holds(self, key: Key) -> bool:
         """Ask for a hold with this key, and take it back."""
         self.keeper.held = None
-        settings = HookSettings(**{**vars(self.settings), "key": key})
+        settings = msgspec.structs.replace(self.settings, key=key)
         client = HookClient("127.0.0.1", settings, Limits(2.0, 10.0))
         try:
             return client.quiesce(QUIESCE).state == "held"
@@ -81,5 +82,5 @@ def test_a_client_certificate_is_demanded_and_shown(site: Site, tmp_path: Path) 
     with daemon(site, NEW, client_ca=client_ca) as caller:
         assert not caller.holds(NEW)
         assert caller.keeper.asked == []
-        shown = {**vars(caller.settings), "client_certificate": certificate, "client_key": key}
-        assert Caller(site, caller.keeper, HookSettings(**shown)).holds(NEW)
+        shown = msgspec.structs.replace(caller.settings, client_certificate=certificate, client_key=key)
+        assert Caller(site, caller.keeper, shown).holds(NEW)

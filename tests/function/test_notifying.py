@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timezone
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from quiesce.certificate import Certificate, SigningKey, issue
 from quiesce.coverage import Finding, Row

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime, timedelta, timezone
 from typing import Literal
 
@@ -18,8 +17,8 @@ REQUEST = Request("nightly", "20261123t0200-4f1c9a0b7d", Trigger.TIMER, "f03dc94
 RUNNING = Instance("ins-00lycyy6", "RUNNING", "10.0.0.7")
 OTHER = Instance("ins-11lycyy7", "RUNNING", "10.0.0.8")
 SYSTEM = Disk("disk-f4cbs4nc", "ins-00lycyy6", "ATTACHED", snapshot_ability=True, shareable=False)
-DATA = dataclasses.replace(SYSTEM, disk_id="disk-3i2gnf0k")
-OTHERS = dataclasses.replace(SYSTEM, disk_id="disk-aaaa1111", instance_id="ins-11lycyy7")
+DATA = msgspec.structs.replace(SYSTEM, disk_id="disk-3i2gnf0k")
+OTHERS = msgspec.structs.replace(SYSTEM, disk_id="disk-aaaa1111", instance_id="ins-11lycyy7")
 
 
 def policy(**changes: object) -> Policy:
@@ -92,7 +91,7 @@ def test_the_prefix_is_the_policys_own_or_its_name() -> None:
     ],
 )
 def test_the_system_disk_is_left_out_unless_asked_for(disks: Literal["data", "all"], chosen: tuple[str, ...]) -> None:
-    root = dataclasses.replace(SYSTEM, system=True)
+    root = msgspec.structs.replace(SYSTEM, system=True)
 
     (made,), _ = plan([RUNNING], [root, DATA], policy(targets=Targets(instances=("ins-00lycyy6",), disks=disks)))
 
@@ -108,7 +107,7 @@ def test_only_the_listed_disks_are_planned() -> None:
 
 
 def replaced(**changes: object) -> Disk:
-    return dataclasses.replace(DATA, **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(DATA, **changes)
 
 
 LISTED = Targets(instances=("ins-00lycyy6",), disks=("disk-3i2gnf0k",))
@@ -118,12 +117,12 @@ LISTED = Targets(instances=("ins-00lycyy6",), disks=("disk-3i2gnf0k",))
     ("instance", "disk", "targets", "subject", "words"),
     [
         pytest.param(None, None, None, "ins-00lycyy6", "no such instance", id="unknown instance"),
-        pytest.param(dataclasses.replace(RUNNING, state="STOPPED"), DATA, None, "ins-00lycyy6", "STOPPED", id="stopped"),
+        pytest.param(msgspec.structs.replace(RUNNING, state="STOPPED"), DATA, None, "ins-00lycyy6", "STOPPED", id="stopped"),
         pytest.param(
-            dataclasses.replace(RUNNING, address=""), DATA, None, "ins-00lycyy6", "private address", id="no address"
+            msgspec.structs.replace(RUNNING, address=""), DATA, None, "ins-00lycyy6", "private address", id="no address"
         ),
         pytest.param(
-            dataclasses.replace(RUNNING, local_data=("LOCAL_SSD",)),
+            msgspec.structs.replace(RUNNING, local_data=("LOCAL_SSD",)),
             DATA,
             None,
             "ins-00lycyy6",
@@ -160,7 +159,7 @@ def test_what_cannot_be_protected_as_asked_is_refused_by_name_and_not_planned(
 
 
 def test_a_local_disk_is_no_obstacle_when_the_policy_lists_its_disks() -> None:
-    (made,), refusals = plan([dataclasses.replace(RUNNING, local_data=("LOCAL_SSD",))], [DATA], policy(targets=LISTED))
+    (made,), refusals = plan([msgspec.structs.replace(RUNNING, local_data=("LOCAL_SSD",))], [DATA], policy(targets=LISTED))
 
     assert (made.disks, refusals) == (("disk-3i2gnf0k",), ())
 
@@ -171,7 +170,7 @@ def test_a_local_system_disk_stands_in_the_way_of_all_disks_but_not_of_the_data_
 ) -> None:
     asked = policy(targets=Targets(instances=("ins-00lycyy6",), disks=disks))
 
-    plans, refusals = plan([dataclasses.replace(RUNNING, local_system="LOCAL_BASIC")], [DATA], asked)
+    plans, refusals = plan([msgspec.structs.replace(RUNNING, local_system="LOCAL_BASIC")], [DATA], asked)
 
     assert (len(plans), len(refusals)) == (1 - refused, refused)
 
@@ -179,7 +178,7 @@ def test_a_local_system_disk_stands_in_the_way_of_all_disks_but_not_of_the_data_
 def test_a_refusal_of_one_instance_leaves_the_plan_of_another_to_the_caller() -> None:
     asked = policy(targets=Targets(tag=TagSelector(key="k", values=("v",))))
 
-    plans, refusals = plan([dataclasses.replace(RUNNING, state="STOPPED"), OTHER], [DATA, OTHERS], asked)
+    plans, refusals = plan([msgspec.structs.replace(RUNNING, state="STOPPED"), OTHER], [DATA, OTHERS], asked)
 
     assert [made.instance_id for made in plans] == ["ins-11lycyy7"]
     assert [str(refusal) for refusal in refusals] == ["ins-00lycyy6: is STOPPED, not RUNNING, so no hook answers there"]

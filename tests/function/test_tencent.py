@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from quiesce.adapters.tencent import Answer, Api, Cloud, is_ambiguous
@@ -210,6 +211,6 @@ def test_no_secret_reaches_an_error_or_the_log(authority: Authority, caplog: pyt
     ],
 )
 def test_a_service_is_reached_under_the_host_that_the_settings_ask_for(settings: dict[str, str], host: str) -> None:
-    base = replace(cloud_settings(443, None), endpoint=None)
+    base = msgspec.structs.replace(cloud_settings(443, None), endpoint=None)
 
-    assert Cloud(replace(base, **settings)).api("cbs", "2017-03-12").host == host  # type: ignore[arg-type]
+    assert Cloud(msgspec.structs.replace(base, **settings)).api("cbs", "2017-03-12").host == host

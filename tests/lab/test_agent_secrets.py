@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -16,7 +17,6 @@ from quiesce.commands.exits import Exit
 from quiesce.deployment import scripts
 from quiesce.errors import AgentError
 from quiesce.model import Limits
-from quiesce.settings import HookSettings
 from quiesce.variables import Key
 from quiesced.config import load
 from tests.daemon.fake_keeper import FakeKeeper
@@ -134,7 +134,7 @@ def test_the_functions_client_and_the_daemon_that_was_installed_believe_each_oth
 
 def _holds(port: int, ca: Path, variable: str) -> bool:
     key_id, _, secret = variable.partition(":")
-    settings = HookSettings(**{**vars(hook_settings(port, ca)), "key": Key(key_id, secret.encode())})
+    settings = msgspec.structs.replace(hook_settings(port, ca), key=Key(key_id, secret.encode()))
     client = HookClient("127.0.0.1", settings, Limits(2.0, 10.0))
     try:
         return client.quiesce(QUIESCE).state == "held"

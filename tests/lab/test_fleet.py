@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench.fleet.behaviour import Kind
 from bench.fleet.stage import Fleet, fleet
+from msgspec.structs import replace
 
 from quiesce import fleet as batches
 from quiesce.certificate import SigningKey

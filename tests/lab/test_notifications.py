@@ -6,12 +6,12 @@ import io
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from msgspec.structs import replace
 
 from quiesce import fleet
 from quiesce.adapters.logs import JsonLog

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from quiesce.adapters.cbs_groups import Groups
 from quiesce.adapters.disks import is_listed

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from quiesce.adapters.tags import Tag, as_mapping
 from quiesce.adapters.tencent import Answer, Api, Nothing, Page, Reads, pages
@@ -12,8 +13,7 @@ from quiesce.errors import CloudError
 _DONE = "Success"
 
 
-@dataclass(frozen=True)
-class Copied:
+class Copied(msgspec.Struct, frozen=True):
     """A snapshot that was copied here from another region. It names no disk (recorded answers), so its name tells."""
 
     snapshot_id: str

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+
+import msgspec
+from msgspec.structs import replace
 
 from quiesce.adapters.tags import Tag, as_mapping
 from quiesce.adapters.tencent import Answer, Api, Cloud, Nothing, Page, Reads, pages
@@ -36,8 +38,7 @@ class _Snapshots(Page, frozen=True):
     snapshot_set: tuple[_Snapshot, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """A snapshot that Quiesce made, and the policy or the prefix of the policy that it was made for."""
 
     point: Point

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import stamina
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.http_profile import HttpProfile
@@ -22,8 +22,7 @@ from quiesce.settings import CloudSettings
 ATTEMPTS = 3
 
 
-@dataclass(frozen=True)
-class FunctionName:
+class FunctionName(msgspec.Struct, frozen=True):
     """Which function this is, by SCF's own words (SCF documentation, context)."""
 
     name: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import sys
@@ -85,7 +84,7 @@ def run(policy: str, file: Path, run_key: str, limit_s: float, output: str, give
 
     Exit status: 0 the level asked for was reached, 3 it is weaker or not all, 20 a release could not be confirmed.
     """
-    settings = dataclasses.replace(_settings(file, given), fleet_above=EVERYTHING_HERE)
+    settings = msgspec.structs.replace(_settings(file, given), fleet_above=EVERYTHING_HERE)
     chosen = policies.named(policies.load(file), policy)
     request = Request(policy, run_id(policy, run_key or uuid.uuid4().hex), Trigger.MANUAL, "")
     log = JsonLog(Narrator(), common={}, hidden=settings.secrets)
