@@ -9,6 +9,7 @@ from __future__ import annotations
 from quiesce.model import Limits, OnPartial
 from quiesce.policies import Policy
 from quiesce.settings import CloudSettings, HookSettings, Settings
+from quiesce.words import _
 
 PREFLUSH_S = 30.0
 """What a hook may spend flushing, without any lock, before it begins to hold."""
@@ -77,14 +78,28 @@ def unsafe(policy: Policy, settings: Settings, time_left_s: float) -> tuple[str,
     least = members * policy.acquire_limit_s + calls * settings.cloud.timeout_s + HOLD_MARGIN_S
     if policy.hold_limit_s < least:
         problems.append(
-            f"hold_limit_s is {policy.hold_limit_s:g} s and must be at least {least:g} s: "
-            f"{members} x acquire_limit_s ({policy.acquire_limit_s:g}) + {calls} x QUIESCE_API_TIMEOUT_S "
-            f"({settings.cloud.timeout_s:g}) + {HOLD_MARGIN_S:g}"
+            _(
+                "hold_limit_s is {hold_limit_s:g} s and must be at least {least:g} s: {members} x "
+                "acquire_limit_s ({acquire_limit_s:g}) + {calls} x QUIESCE_API_TIMEOUT_S ({timeout_s:g}) "
+                "+ {hold_margin_s:g}",
+                hold_limit_s=policy.hold_limit_s,
+                least=least,
+                members=members,
+                acquire_limit_s=policy.acquire_limit_s,
+                calls=calls,
+                timeout_s=settings.cloud.timeout_s,
+                hold_margin_s=HOLD_MARGIN_S,
+            )
         )
     needed = needed_s(policy, settings)
     if time_left_s < needed:
         problems.append(
-            f"the function has {time_left_s:.0f} s left and one target may need {needed:.0f} s: raise the function's "
-            "timeout, or lower hold_limit_s, QUIESCE_HOOK_TIMEOUT_S or QUIESCE_API_TIMEOUT_S"
+            _(
+                "the function has {time_left_s:.0f} s left and one target may need {needed:.0f} s: raise "
+                "the function's timeout, or lower hold_limit_s, QUIESCE_HOOK_TIMEOUT_S or "
+                "QUIESCE_API_TIMEOUT_S",
+                time_left_s=time_left_s,
+                needed=needed,
+            )
         )
     return tuple(problems)

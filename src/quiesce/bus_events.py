@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from quiesce.errors import RequestError
 from quiesce.policies import EventFilter, Policy
+from quiesce.words import _
 
 SPECS = ("1.0", "1.0.2")
 
@@ -23,7 +24,10 @@ def unwrap(event: object) -> Mapping[str, object] | None:
         listed = event["EventList"]
         if len(listed) != 1 or not isinstance(listed[0], dict):
             raise RequestError(
-                f"this is a batch of {len(listed)} EventBridge events; turn batch delivery off in the rule's target"
+                _(
+                    "this is a batch of {count} EventBridge events; turn batch delivery off in the rule's target",
+                    count=len(listed),
+                )
             )
         event = listed[0]
     return event if isinstance(event, dict) and "specversion" in event else None
@@ -33,15 +37,33 @@ def policy_for(event: Mapping[str, object], policies: Mapping[str, Policy]) -> t
     """Find the policy that an event starts, and the key by which its second delivery is known. Raises RequestError."""
     version = event.get("specversion")
     if version not in SPECS:
-        raise RequestError(f"this EventBridge event has specversion {version!r}; known are {', '.join(SPECS)}")
+        raise RequestError(
+            _(
+                "this EventBridge event has specversion {version!r}; known are {specs}",
+                version=version,
+                specs=", ".join(SPECS),
+            )
+        )
     source, kind, key = (str(event.get(name) or "")[:200] for name in ("source", "type", "id"))
     if not (source and kind and key):
-        raise RequestError("this EventBridge event lacks its source, its type or its id")
+        raise RequestError(_("this EventBridge event lacks its source, its type or its id"))
     found = [name for name, policy in policies.items() if any(_fits(event, one) for one in policy.events)]
     if not found:
-        raise RequestError(f"no policy is started by the EventBridge event {kind!r} of {source!r} (policies.*.events)")
+        raise RequestError(
+            _(
+                "no policy is started by the EventBridge event {kind!r} of {source!r} (policies.*.events)",
+                kind=kind,
+                source=source,
+            )
+        )
     if len(found) > 1:
-        raise RequestError(f"the EventBridge event {kind!r} would start {' and '.join(sorted(found))}; let one match")
+        raise RequestError(
+            _(
+                "the EventBridge event {kind!r} would start {found}; let one match",
+                kind=kind,
+                found=" and ".join(sorted(found)),
+            )
+        )
     return found[0], f"{source}\n{key}"
 
 

@@ -13,6 +13,7 @@ import msgspec
 from quiesce.certificate import VERSION, Certificate, SigningKey, is_genuine
 from quiesce.errors import CertificateError
 from quiesce.variables import MIN_SECRET
+from quiesce.words import _
 
 
 class Finding(enum.Enum):
@@ -37,15 +38,17 @@ def check(text: bytes, keys: Sequence[SigningKey]) -> tuple[Checked, ...]:
     known = {key.key_id: key for key in keys}
     found = tuple(Checked(certificate, _finding(certificate, known)) for certificate in _read(text))
     if not found:
-        raise CertificateError("there is no certificate in it; give a certificate, a report, or a run record")
+        raise CertificateError(_("there is no certificate in it; give a certificate, a report, or a run record"))
     return found
 
 
 def read_key(text: str) -> SigningKey:
     """Read ``<key id>:<secret>`` as QUIESCE_CERTIFICATE_KEY has it. Raises CertificateError, never with the secret."""
-    key_id, _, secret = text.strip().partition(":")
+    key_id, _colon, secret = text.strip().partition(":")
     if not key_id or len(secret) < MIN_SECRET:
-        raise CertificateError(f"a key is written <key id>:<secret>, the secret with at least {MIN_SECRET} characters")
+        raise CertificateError(
+            _("a key is written <key id>:<secret>, the secret with at least {least} characters", least=MIN_SECRET)
+        )
     return SigningKey(key_id, secret.encode())
 
 
@@ -86,14 +89,20 @@ def _json(text: bytes | str) -> object:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise CertificateError(f"not JSON: {error}") from error
+        raise CertificateError(_("not JSON: {error}", error=error)) from error
 
 
 def _certificate(raw: Mapping[str, Any]) -> Certificate:
     """Take it field by field: one that we do not fully understand is not vouched for."""
     if raw.get("version") != VERSION:
-        raise CertificateError(f"version {raw.get('version')!r} of certificates is not known here; this is for {VERSION}")
+        raise CertificateError(
+            _(
+                "version {found!r} of certificates is not known here; this is for {version}",
+                found=raw.get("version"),
+                version=VERSION,
+            )
+        )
     try:
         return msgspec.convert(raw, type=Certificate)
     except msgspec.ValidationError as error:
-        raise CertificateError(f"not a certificate of version {VERSION}: {error}") from error
+        raise CertificateError(_("not a certificate of version {version}: {error}", version=VERSION, error=error)) from error

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from quiesce.errors import SettingsError
+from quiesce.words import _
 
 DIALECTS = (
     ("SCF", "TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN"),
@@ -58,11 +59,15 @@ def find(env: Mapping[str, str], home: Path, *, profile: str | None = None, regi
     keys = [*files, *environment] if profile else [*environment, *files]
     if profile and not (home / ".tccli" / f"{profile}.credential").is_file():
         raise SettingsError(
-            f"there is no profile {profile!r}: {home / '.tccli'} has no {profile}.credential (tccli configure)"
+            _(
+                "there is no profile {profile!r}: {directory} has no {profile}.credential (tccli configure)",
+                profile=profile,
+                directory=home / ".tccli",
+            )
         )
     if not keys:
         raise SettingsError(
-            "no key was found: set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or run `tccli configure`"
+            _("no key was found: set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or run `tccli configure`")
         )
     first, *others = keys
     where, name = _region(env, home, profile or DEFAULT_PROFILE, region)
@@ -122,7 +127,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot read {path}: {error}; run `tccli configure` again, or correct the file") from error
+        raise SettingsError(
+            _("cannot read {path}: {error}; run `tccli configure` again, or correct the file", path=path, error=error)
+        ) from error
     return content if isinstance(content, dict) else {}
 
 
@@ -132,5 +139,7 @@ def _ini(path: Path) -> Mapping[str, str]:
         parser.read_string(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
         kind = type(error).__name__  # its own text may hold a line of the file
-        raise SettingsError(f"cannot read {path}: {kind}; it has to be an ini file with [default]") from None
+        raise SettingsError(
+            _("cannot read {path}: {kind}; it has to be an ini file with [default]", path=path, kind=kind)
+        ) from None
     return dict(parser["default"]) if parser.has_section("default") else {}

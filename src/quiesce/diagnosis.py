@@ -54,11 +54,11 @@ class Finding:
 
 def of_key(found: Found) -> Iterator[Finding]:
     """Say which key and which region count, and what is there besides."""
-    unused = _("; not used: {others}").format(others=", ".join(found.also)) if found.also else ""
-    used = _("{key} from {source}").format(key=f"{found.secret_id[:8]}...", source=found.source)
+    unused = _("; not used: {others}", others=", ".join(found.also)) if found.also else ""
+    used = _("{key} from {source}", key=f"{found.secret_id[:8]}...", source=found.source)
     yield Finding("key", State.OK, used + unused)
     if found.region:
-        yield Finding("region", State.OK, _("{key} from {source}").format(key=found.region, source=found.region_source))
+        yield Finding("region", State.OK, _("{key} from {source}", key=found.region, source=found.region_source))
     else:
         yield Finding("region", State.FAILED, _("no region is set"), _("give --region, or set TENCENTCLOUD_REGION"))
 
@@ -72,12 +72,12 @@ def of_clock(host: str, ca: str | None, now: Callable[[], float] = time.time) ->
     except (requests.RequestException, KeyError, ValueError) as error:
         todo = _("let this machine reach the API by HTTPS, or give --endpoint")
         return Finding(
-            "clock", State.WARNING, _("{host} tells no time: {error}").format(host=host, error=type(error).__name__), todo
+            "clock", State.WARNING, _("{host} tells no time: {error}", host=host, error=type(error).__name__), todo
         )
     off_s = abs(there_s - (began_s + now()) / 2)
     state = State.FAILED if off_s > CLOCK_FAILS_S else State.WARNING if off_s > CLOCK_WARNS_S else State.OK
     todo = "" if state is State.OK else _("set the clock (NTP): signatures that are five minutes off are refused")
-    return Finding("clock", state, _("within {off_s} s of {host}").format(off_s=round(max(1.0, off_s)), host=host), todo)
+    return Finding("clock", state, _("within {off_s} s of {host}", off_s=round(max(1.0, off_s)), host=host), todo)
 
 
 def of_rights(cloud: Cloud) -> Iterator[Finding]:
@@ -133,6 +133,6 @@ def of_targets(policy: str, forecasts: Sequence[Forecast], refusals: Sequence[Re
         if one.ready is None:
             yield Finding(name, State.SKIPPED, _("its hook was not asked"), _("set the function's variables here"))
         elif one.ready:
-            yield Finding(name, State.OK, _("would hold {what}").format(what=one.applications or _("its filesystems")))
+            yield Finding(name, State.OK, _("would hold {what}", what=one.applications or _("its filesystems")))
         else:
             yield Finding(name, State.FAILED, one.obstacles, _("`quiesced check` on the instance shows every path"))

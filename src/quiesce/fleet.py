@@ -15,6 +15,7 @@ import msgspec
 from quiesce.certificate import SigningKey
 from quiesce.errors import PolicyError, RequestError
 from quiesce.model import TargetPlan
+from quiesce.words import _
 
 CALLS_PER_S = 20
 """CreateSnapshot, by account and region (API reference)."""
@@ -65,8 +66,13 @@ def split(
         most = int(max(0.0, time_s - START_S) / TURN_S) * workers
         raise PolicyError(
             (
-                f"{len(plans)} instances at {CALLS_PER_S} snapshots a second do not fit into the function's timeout, "
-                f"{most} do: raise the timeout, or split the policy",
+                _(
+                    "{count} instances at {calls_per_s} snapshots a second do not fit into the function's "
+                    "timeout, {most} do: raise the timeout, or split the policy",
+                    count=len(plans),
+                    calls_per_s=CALLS_PER_S,
+                    most=most,
+                ),
             )
         )
     chunks = [plans[start : start + each] for start in range(0, len(plans), each)]
@@ -90,9 +96,13 @@ def read(event: object, key: SigningKey) -> Batch:
     try:
         batch = msgspec.convert(event, type=Batch)
     except msgspec.ValidationError as error:
-        raise RequestError(f"this is no batch of this release: {error}; deploy one release for all") from error
+        raise RequestError(
+            _("this is no batch of this release: {error}; deploy one release for all", error=error)
+        ) from error
     if batch.seal != _seal(batch, key):
-        raise RequestError("the batch was not sealed by this function: its certificate key has changed, or it was altered")
+        raise RequestError(
+            _("the batch was not sealed by this function: its certificate key has changed, or it was altered")
+        )
     return batch
 
 
@@ -100,7 +110,16 @@ def as_event(batch: Batch) -> Mapping[str, object]:
     """Make the event that is sent. Raises PolicyError when SCF would not take it."""
     size = len(msgspec.json.encode(batch))
     if size > MAX_EVENT_BYTES:
-        raise PolicyError((f"a batch of {len(batch.targets)} instances is {size:,} bytes, SCF takes {MAX_EVENT_BYTES:,}",))
+        raise PolicyError(
+            (
+                _(
+                    "a batch of {count} instances is {size:,} bytes, SCF takes {max_event_bytes:,}",
+                    count=len(batch.targets),
+                    size=size,
+                    max_event_bytes=MAX_EVENT_BYTES,
+                ),
+            )
+        )
     event: Mapping[str, object] = msgspec.to_builtins(batch)
     return event
 

@@ -20,6 +20,7 @@ from quiesce.report import HTTP_STATUS, Report, body_of
 from quiesce.run import Run
 from quiesce.settings import Settings
 from quiesce.wiring import Wiring
+from quiesce.words import _
 from quiesce.worker import Worker
 
 
@@ -94,7 +95,7 @@ def _ends_s(context: Mapping[str, object], started_s: float) -> float:
     """When SCF ends this invocation, on our monotonic clock. Python is given the limit, not the time left."""
     limit_ms = context.get("time_limit_in_ms")
     if not isinstance(limit_ms, int | float) or limit_ms <= 0:
-        raise RequestError("the context has no time_limit_in_ms, so whether the run fits cannot be known", status=500)
+        raise RequestError(_("the context has no time_limit_in_ms, so whether the run fits cannot be known"), status=500)
     return started_s + limit_ms / 1000
 
 
@@ -110,7 +111,7 @@ def _status_of(error: QuiesceError) -> int:
 
 def _shown(error: QuiesceError) -> str:
     """What an HTTP caller may read: settings are checked before the caller has proven anything."""
-    return "the function is not set up; its log says what is wrong" if isinstance(error, SettingsError) else str(error)
+    return _("the function is not set up; its log says what is wrong") if isinstance(error, SettingsError) else str(error)
 
 
 def _http(status: int, body: Mapping[str, object]) -> dict[str, object]:

@@ -50,8 +50,11 @@ def of_run(report: Report, on: Collection[NotifyOn]) -> Message | None:
         "release_unconfirmed": unconfirmed,
         "items": [_item(target) for target in told[:LISTED]],
     }
-    title = _("Quiesce: {status}, run {run} of policy {policy}").format(
-        status=report.status.value, run=report.run_id, policy=report.policy
+    title = _(
+        "Quiesce: {status}, run {run} of policy {policy}",
+        status=report.status.value,
+        run=report.run_id,
+        policy=report.policy,
     )
     text = [_counted(report), *_cut(lines), *_next_of_run(report.policy, told, unconfirmed)]
     return Message(title, "\n".join(text), facts)
@@ -64,7 +67,7 @@ def of_refusal(error: QuiesceError, request_id: str, on: Collection[NotifyOn]) -
     kind = type(error).__name__
     text = [
         _short(f"{kind}: {error}"),
-        _("Next: the function's log has it under request_id {id}.").format(id=request_id),
+        _("Next: the function's log has it under request_id {id}.", id=request_id),
     ]
     facts = {"kind": "refusal", "error": kind, "reason": str(error), "request_id": request_id, "items": []}
     return Message(_("Quiesce: an invocation could not begin"), "\n".join(text), facts)
@@ -75,11 +78,9 @@ def of_follow_up(counts: Mapping[str, int], rows: Iterable[Row], on: Collection[
     told = sorted((row for row in rows if _FOUND.get(row.finding) in on), key=_lateness)
     if not told:
         return None
-    title = _("Quiesce: {late} disks late, {uncovered} without a policy").format(
-        late=counts["late"], uncovered=counts["uncovered"]
-    )
+    title = _("Quiesce: {late} disks late, {uncovered} without a policy", late=counts["late"], uncovered=counts["uncovered"])
     bad = [f"{counts[word]} {word}" for word in ("stuck", "vanished") if counts.get(word)]
-    snapshots = [_("snapshots: {counts}").format(counts=", ".join(bad))] if bad else []
+    snapshots = [_("snapshots: {counts}", counts=", ".join(bad))] if bad else []
     following = _("Next: `quiesce coverage` shows every disk; `quiesce trigger POLICY` takes a set now.")
     facts = {"kind": "follow_up", "counts": dict(counts), "items": [_disk(row) for row in told[:LISTED]]}
     return Message(title, "\n".join([*_cut([_disk_row(row) for row in told]), *snapshots, following]), facts)
@@ -101,7 +102,7 @@ def _badness(target: TargetReport) -> tuple[bool, int, str]:
 def _counted(report: Report) -> str:
     statuses = [target.status for target in report.targets]
     found = [f"{statuses.count(status)} {status.value}" for status in Status if status in statuses]
-    return _("instances: {counts}").format(counts=", ".join(reversed(found)) or "0")
+    return _("instances: {counts}", counts=", ".join(reversed(found)) or "0")
 
 
 def _reason(target: TargetReport) -> str:
@@ -133,12 +134,13 @@ def _next_of_run(policy: str, told: Sequence[TargetReport], unconfirmed: Sequenc
         return [
             _(
                 "Next: look at {instances} NOW: `quiesced status` there shows what is held, "
-                "`systemctl restart quiesced` lets go of it."
-            ).format(instances=shown)
+                "`systemctl restart quiesced` lets go of it.",
+                instances=shown,
+            )
         ]
     if all(target.status is Status.REACHED for target in told) and told:
         return []
-    return [_("Next: when the reason is gone, `quiesce trigger {policy}` runs it again.").format(policy=policy)]
+    return [_("Next: when the reason is gone, `quiesce trigger {policy}` runs it again.", policy=policy)]
 
 
 def _lateness(row: Row) -> tuple[bool, float, str]:
@@ -148,16 +150,16 @@ def _lateness(row: Row) -> tuple[bool, float, str]:
 
 
 def _disk_row(row: Row) -> str:
-    where = _("{disk_id} of {instance_id}").format(disk_id=row.disk_id, instance_id=row.instance_id)
+    where = _("{disk_id} of {instance_id}", disk_id=row.disk_id, instance_id=row.instance_id)
     if row.finding is Finding.UNCOVERED:
-        return _("{disk}: no policy covers it").format(disk=where)
-    age = (
-        _("no point of the level asked for")
-        if row.age_hours is None
-        else _("{hours:g} h").format(hours=round(row.age_hours, 1))
-    )
-    return _("{disk}: late: {age}, {hours:g} h is the objective ({policies})").format(
-        disk=where, age=age, hours=row.objective_hours or 0.0, policies=" ".join(row.policies)
+        return _("{disk}: no policy covers it", disk=where)
+    age = _("no point of the level asked for") if row.age_hours is None else _("{hours:g} h", hours=round(row.age_hours, 1))
+    return _(
+        "{disk}: late: {age}, {hours:g} h is the objective ({policies})",
+        disk=where,
+        age=age,
+        hours=row.objective_hours or 0.0,
+        policies=" ".join(row.policies),
     )
 
 
@@ -174,7 +176,7 @@ def _disk(row: Row) -> dict[str, object]:
 
 def _cut(lines: Sequence[str]) -> list[str]:
     left = len(lines) - SHOWN
-    return [*lines[:SHOWN], _("and {count} more").format(count=left)] if left > 0 else list(lines)
+    return [*lines[:SHOWN], _("and {count} more", count=left)] if left > 0 else list(lines)
 
 
 def _short(text: str) -> str:

@@ -11,6 +11,7 @@ from quiesce.model import Intent, Limits, TargetPlan
 from quiesce.naming import MAX_LENGTH, GroupName, SnapshotName
 from quiesce.policies import Policy
 from quiesce.request import Request
+from quiesce.words import _
 
 EXPIRY_MARGIN = timedelta(hours=1)
 """CBS refuses a Deadline earlier than a day after the call (API reference, CreateSnapshot); the call comes after us."""
@@ -100,14 +101,16 @@ def _unmet(policy: Policy, found: Iterable[str], attached: Iterable[Disk]) -> It
     targets, present = policy.targets, set(found)
     for instance_id in targets.instances:
         if instance_id not in present:
-            yield Refusal(instance_id, "there is no such instance in this region")
+            yield Refusal(instance_id, _("there is no such instance in this region"))
     if not present and targets.tag is not None:
-        yield Refusal(f"tag {targets.tag.key}", f"no instance carries it with {' or '.join(targets.tag.values)}")
+        yield Refusal(
+            f"tag {targets.tag.key}", _("no instance carries it with {values}", values=" or ".join(targets.tag.values))
+        )
     if not isinstance(targets.disks, str):
         known = {disk.disk_id for disk in attached}
         for disk_id in targets.disks:
             if disk_id not in known:
-                yield Refusal(disk_id, "not a CBS disk attached to any of the policy's instances")
+                yield Refusal(disk_id, _("not a CBS disk attached to any of the policy's instances"))
 
 
 def _selected(policy: Policy, disks: Iterable[Disk]) -> list[Disk]:
@@ -121,15 +124,17 @@ def _selected(policy: Policy, disks: Iterable[Disk]) -> list[Disk]:
 
 def _against(policy: Policy, instance: Instance, disks: list[Disk]) -> Iterator[Refusal]:
     if instance.state != "RUNNING":
-        yield Refusal(instance.instance_id, f"is {instance.state}, not RUNNING, so no hook answers there")
+        yield Refusal(instance.instance_id, _("is {state}, not RUNNING, so no hook answers there", state=instance.state))
     elif not instance.address:
-        yield Refusal(instance.instance_id, "has no private address at which its hook could answer")
+        yield Refusal(instance.instance_id, _("has no private address at which its hook could answer"))
     if not disks:
-        yield Refusal(instance.instance_id, "has no CBS disk that the policy selects")
+        yield Refusal(instance.instance_id, _("has no CBS disk that the policy selects"))
     local = _local(policy, instance)
     if local:
         kinds = ", ".join(local)
-        yield Refusal(instance.instance_id, f"has disks that are not CBS ({kinds}); list the others in targets.disks")
+        yield Refusal(
+            instance.instance_id, _("has disks that are not CBS ({kinds}); list the others in targets.disks", kinds=kinds)
+        )
     for disk in disks:
         reason = _unfit(disk)
         if reason:
@@ -147,20 +152,27 @@ def _local(policy: Policy, instance: Instance) -> tuple[str, ...]:
 def _unfit(disk: Disk) -> str:
     """Why CreateSnapshot would fail (API reference: SnapshotAbility, ShareDiskNotSupportSnap, ResourceInUse codes)."""
     if disk.state != "ATTACHED":
-        return f"is {disk.state}, not ATTACHED; run again when it is"
+        return _("is {state}, not ATTACHED; run again when it is", state=disk.state)
     if not disk.snapshot_ability:
-        return "has no SnapshotAbility"
+        return _("has no SnapshotAbility")
     if disk.shareable:
-        return "is a shared disk, which cannot be snapshotted"
-    if disk.migrating or disk.rolling_back:
-        return f"is {'changing its type' if disk.migrating else 'rolling back'}; run again when that is over"
-    return ""
+        return _("is a shared disk, which cannot be snapshotted")
+    if disk.migrating:
+        return _("is changing its type; run again when that is over")
+    return _("is rolling back; run again when that is over") if disk.rolling_back else ""
 
 
 def _misnamed(names: Iterable[SnapshotName]) -> Iterator[Refusal]:
     for name in names:
         if not name.fits:
-            yield Refusal(name.disk_id, f"{name} is no snapshot name of {MAX_LENGTH} characters; shorten name_prefix")
+            yield Refusal(
+                name.disk_id,
+                _(
+                    "{name} is no snapshot name of {most} characters; shorten name_prefix",
+                    name=name,
+                    most=MAX_LENGTH,
+                ),
+            )
 
 
 def _name(request: Request, policy: Policy, disk_id: str) -> SnapshotName:

@@ -17,6 +17,7 @@ from msgspec import Meta
 from quiesce import naming
 from quiesce.errors import PolicyError, RequestError
 from quiesce.model import HoldUntil, Level, OnPartial, OnQuiesceFailure
+from quiesce.words import _
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -161,7 +162,7 @@ def load(path: Path) -> Mapping[str, Policy]:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError((f"cannot read {path}: {error}",)) from error
+        raise PolicyError((_("cannot read {path}: {error}", path=path, error=error),)) from error
 
 
 def parse(text: str) -> Mapping[str, Policy]:
@@ -169,11 +170,11 @@ def parse(text: str) -> Mapping[str, Policy]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PolicyError((f"not TOML: {error}",)) from error
+        raise PolicyError((_("not TOML: {error}", error=error),)) from error
     problems = [f"{key}: unknown; the file holds [policies.<name>] tables" for key in document if key != "policies"]
     tables = document.get("policies")
     if not isinstance(tables, dict) or not tables:
-        raise PolicyError((*problems, "policies: there is no [policies.<name>] table"))
+        raise PolicyError((*problems, _("policies: there is no [policies.<name>] table")))
     found = {name: _policy(name, table, problems) for name, table in tables.items()}
     if problems:
         raise PolicyError(tuple(problems))
@@ -183,14 +184,17 @@ def parse(text: str) -> Mapping[str, Policy]:
 def named(policies: Mapping[str, Policy], name: str) -> Policy:
     """Find the policy that a request names; raises RequestError (404) with the names that there are."""
     if name not in policies:
-        raise RequestError(f"there is no policy {name[:60]!r}; there are: {', '.join(sorted(policies))}", status=404)
+        raise RequestError(
+            _("there is no policy {name!r}; there are: {names}", name=name[:60], names=", ".join(sorted(policies))),
+            status=404,
+        )
     return policies[name]
 
 
 def _policy(name: str, table: object, problems: list[str]) -> Policy | None:
     path = f"policies.{name}"
     if not POLICY_NAME.fullmatch(name):
-        problems.append(f"{path}: a name is at most 40 of a-z 0-9 _ - and begins with a letter or digit")
+        problems.append(_("{path}: a name is at most 40 of a-z 0-9 _ - and begins with a letter or digit", path=path))
     wrong = list(_wrong(path, table, Policy))
     if not wrong:
         policy = msgspec.convert(table, type=Policy)
@@ -202,17 +206,17 @@ def _policy(name: str, table: object, problems: list[str]) -> Policy | None:
 def _wrong(path: str, table: object, kind: type[Table]) -> Iterator[str]:
     """Every problem of a table, key by key, because msgspec alone stops at the first."""
     if not isinstance(table, dict):
-        yield f"{path}: must be a table"
+        yield _("{path}: must be a table", path=path)
         return
     types = get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     for key in table.keys() - fields.keys():
-        yield f"{path}.{key}: unknown; known are {', '.join(fields)}"
+        yield _("{path}.{key}: unknown; known are {fields}", path=path, key=key, fields=", ".join(fields))
     for key, field in fields.items():
         if key in table:
             yield from _wrong_value(f"{path}.{key}", table[key], types[key])
         elif field.required:
-            yield f"{path}.{key}: missing"
+            yield _("{path}.{key}: missing", path=path, key=key)
 
 
 def _wrong_value(path: str, value: object, kind: object) -> Iterator[str]:
@@ -232,25 +236,37 @@ def _wrong_value(path: str, value: object, kind: object) -> Iterator[str]:
 def _inconsistent(name: str, policy: Policy) -> Iterator[str]:
     """Problems between keys, and in tags, that types cannot say."""
     if not policy.targets.instances and policy.targets.tag is None:
-        yield "targets: name instances, or a tag that selects them"
+        yield _("targets: name instances, or a tag that selects them")
     if not policy.targets.disks:
-        yield 'targets.disks: an empty list protects nothing; list disks, or write "data" or "all"'
+        yield _('targets.disks: an empty list protects nothing; list disks, or write "data" or "all"')
     if policy.name_prefix is None and not naming.PREFIX.fullmatch(name):
-        yield f"name_prefix: needed, because the policy's name is no prefix (at most {naming.MAX_PREFIX} of a-z 0-9 -)"
+        yield _(
+            "name_prefix: needed, because the policy's name is no prefix (at most {max_prefix} of a-z 0-9 -)",
+            max_prefix=naming.MAX_PREFIX,
+        )
     if policy.consistency_group and (policy.targets.tag is not None or len(policy.targets.instances) < MIN_GROUP):
-        yield "consistency_group: name its members in targets.instances, at least two, in the order in which they are held"
+        yield _(
+            "consistency_group: name its members in targets.instances, at least two, in the order in which they are held"
+        )
     if policy.acquire_limit_s >= policy.hold_limit_s:
-        yield "hold_limit_s: must be longer than acquire_limit_s, which is a part of it"
+        yield _("hold_limit_s: must be longer than acquire_limit_s, which is a part of it")
     if any(one.source == OUR_SOURCE for one in policy.events):
-        yield f"events: {OUR_SOURCE} is the source of the results that runs publish; a run that starts a run never ends"
+        yield _(
+            "events: {our_source} is the source of the results that runs publish; a run that starts a run never ends",
+            our_source=OUR_SOURCE,
+        )
     yield from _wrong_tags(policy.tags)
 
 
 def _wrong_tags(tags: Mapping[str, str]) -> Iterator[str]:
     if len(tags) > MAX_TAGS:
-        yield f"tags: at most {MAX_TAGS}"
+        yield _("tags: at most {max_tags}", max_tags=MAX_TAGS)
     for key, value in tags.items():
         if key.lower().startswith(RESERVED_TAG_PREFIXES):
-            yield f"tags.{key}: reserved; no tag may begin with {', '.join(RESERVED_TAG_PREFIXES)}"
+            yield _(
+                "tags.{key}: reserved; no tag may begin with {reserved_tag_prefixes}",
+                key=key,
+                reserved_tag_prefixes=", ".join(RESERVED_TAG_PREFIXES),
+            )
         if not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(value):
-            yield f"tags.{key}: key and value are 1 to 127 of A-Z a-z 0-9 _ . : / @ = + -"
+            yield _("tags.{key}: key and value are 1 to 127 of A-Z a-z 0-9 _ . : / @ = + -", key=key)

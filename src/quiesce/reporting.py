@@ -107,4 +107,4 @@ def _disk(row: coverage.Row) -> Disk:
 
 
 def _forgotten(count: int) -> tuple[str, ...]:
-    return (_("{count} old kinds of failure are left out: there are too many.").format(count=count),) if count else ()
+    return (_("{count} old kinds of failure are left out: there are too many.", count=count),) if count else ()

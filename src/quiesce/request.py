@@ -25,10 +25,11 @@ from quiesce import bus_events, naming
 from quiesce.errors import RequestError
 from quiesce.policies import Policy
 from quiesce.settings import HttpAuth, Settings
+from quiesce.words import _, later
 
 CLOCK_TOLERANCE_S = 300
 MAX_BODY_BYTES = 65_536
-_ACCEPTED = (
+_ACCEPTED = later(
     "accepted are the timer trigger, EventBridge events that a policy names, and through the function URL POST to a path "
     "ending in /runs and GET of /runs/<run id>?policy=<policy> and of /report?days=<days>"
 )
@@ -114,7 +115,7 @@ def parse(
         return _from_timer(event, request_id)
     if isinstance(event, dict) and "httpMethod" in event:
         return _from_http(_http_call(event), request_id, settings, now)
-    raise RequestError(f"this is {_kind(event)}, which starts no run; {_ACCEPTED}")
+    raise RequestError(_("this is {kind}, which starts no run; {accepted}", kind=_kind(event), accepted=_(_ACCEPTED)))
 
 
 def run_id(policy: str, run_key: str, scheduled_at: datetime | None = None) -> str:
@@ -131,27 +132,29 @@ def sign(secret: bytes, timestamp: str, idempotency_key: str, body: bytes) -> st
 
 def _kind(event: object) -> str:
     if not isinstance(event, dict):
-        return "an event that is not an object"
+        return _("an event that is not an object")
     if "clslogs" in event:
-        return "a CLS event"
+        return _("a CLS event")
     if "EventType" in event:
-        return f"a media processing event ({event['EventType']})"
+        return _("a media processing event ({kind})", kind=event["EventType"])
     records = event.get("Records")
     if isinstance(records, list) and records and isinstance(records[0], dict):
         source = next((name for name in ("cos", "Ckafka", "CMQ") if name in records[0]), "queue")
-        return f"a {source} event"
-    return f"an unknown event (keys: {', '.join(sorted(map(str, event))[:10]) or 'none'})"
+        return _("a {source} event", source=source)
+    return _("an unknown event (keys: {keys})", keys=", ".join(sorted(map(str, event))[:10]) or _("none"))
 
 
 def _from_timer(event: Mapping[str, object], request_id: str) -> Request:
     """Read a timer event; SCF delivers it again with the same ``Time``, the scheduled moment in UTC."""
     policy, name = _text(event, "Message").strip(), _text(event, "TriggerName")
     if not policy:
-        raise RequestError("the timer names no policy: set its message (CustomArgument) to the name of a policy")
+        raise RequestError(_("the timer names no policy: set its message (CustomArgument) to the name of a policy"))
     try:
         scheduled_at = datetime.strptime(_text(event, "Time"), _TIMER_TIME).replace(tzinfo=timezone.utc)
     except ValueError:
-        raise RequestError(f"the timer's Time must look like 2026-11-23T02:00:00Z, not {event.get('Time')!r}") from None
+        raise RequestError(
+            _("the timer's Time must look like 2026-11-23T02:00:00Z, not {time!r}", time=event.get("Time"))
+        ) from None
     run_key = f"{_text(event, 'Time')}\n{policy}\n{name}"
     return Request(policy, run_id(policy, run_key, scheduled_at), Trigger.TIMER, request_id)
 
@@ -159,7 +162,7 @@ def _from_timer(event: Mapping[str, object], request_id: str) -> Request:
 def _text(event: Mapping[str, object], key: str) -> str:
     value = event.get(key)
     if not isinstance(value, str):
-        raise RequestError(f"the event's {key} must be text; {_ACCEPTED}")
+        raise RequestError(_("the event's {key} must be text; {accepted}", key=key, accepted=_(_ACCEPTED)))
     return value
 
 
@@ -169,12 +172,16 @@ def _from_http(call: _HttpCall, request_id: str, settings: Settings, now: dateti
     if call.method == "GET" and _REPORT.fullmatch(call.path):
         return _report_question(call, settings, now)
     if not call.path.endswith("/runs"):
-        raise RequestError(f"there is nothing at {call.path[:200]!r}; {_ACCEPTED}", status=404)
+        raise RequestError(
+            _("there is nothing at {path!r}; {accepted}", path=call.path[:200], accepted=_(_ACCEPTED)), status=404
+        )
     if call.method != "POST":
-        raise RequestError(f"{call.method[:20]} does nothing here; {_ACCEPTED}", status=405)
+        raise RequestError(
+            _("{method} does nothing here; {accepted}", method=call.method[:20], accepted=_(_ACCEPTED)), status=405
+        )
     idempotency_key = call.headers.get("idempotency-key", "")
     if not re.fullmatch(r"[!-~]{0,128}", idempotency_key):
-        raise RequestError("Idempotency-Key must be at most 128 visible ASCII characters")
+        raise RequestError(_("Idempotency-Key must be at most 128 visible ASCII characters"))
     if settings.http_auth is HttpAuth.HMAC or not call.of_function_url:
         # CAM guards the function URL only, neither API Gateway nor a load balancer. A replay without a key of its own is
         # the same run.
@@ -184,7 +191,7 @@ def _from_http(call: _HttpCall, request_id: str, settings: Settings, now: dateti
     try:
         policy = msgspec.json.decode(call.body, type=_Order).policy
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f'the body must be {{"policy": "<name>"}}: {error}') from error
+        raise RequestError(_('the body must be {{"policy": "<name>"}}: {error}', error=error)) from error
     return Request(policy, run_id(policy, idempotency_key or default_key), Trigger.HTTP, request_id)
 
 
@@ -193,7 +200,7 @@ def _question(call: _HttpCall, settings: Settings, now: datetime) -> Question:
     found = _ONE_RUN.fullmatch(call.path)
     policy = call.query.get("policy", "")
     if not found or not policy:
-        raise RequestError(f"a run is asked for with its policy: {_ACCEPTED}")
+        raise RequestError(_("a run is asked for with its policy: {accepted}", accepted=_(_ACCEPTED)))
     _verify_asked(call, f"/runs/{found[1]}?policy={policy}", settings, now)
     return Question(policy, found[1])
 
@@ -203,7 +210,9 @@ def _report_question(call: _HttpCall, settings: Settings, now: datetime) -> Repo
     days = call.query.get("days")
     _verify_asked(call, "/report" if days is None else f"/report?days={days}", settings, now)
     if days is not None and not (re.fullmatch(r"[1-9]\d{0,2}", days, re.ASCII) and int(days) <= MAX_DAYS):
-        raise RequestError(f"days must be a whole number from 1 to {MAX_DAYS}, not {days[:20]!r}")
+        raise RequestError(
+            _("days must be a whole number from 1 to {max_days}, not {days!r}", max_days=MAX_DAYS, days=days[:20])
+        )
     return ReportQuestion(DEFAULT_DAYS if days is None else int(days))
 
 
@@ -216,15 +225,18 @@ def _verify_asked(call: _HttpCall, asked: str, settings: Settings, now: datetime
 def _verify(call: _HttpCall, idempotency_key: str, secret: bytes | None, now: datetime) -> str:
     """Check the signature and return it."""
     if secret is None:
-        raise RequestError("this function takes no signed requests: QUIESCE_HTTP_KEY is not set", status=403)
+        raise RequestError(_("this function takes no signed requests: QUIESCE_HTTP_KEY is not set"), status=403)
     timestamp, signature = (call.headers.get(f"x-quiesce-{part}", "") for part in ("timestamp", "signature"))
     if not re.fullmatch(r"\d{1,11}", timestamp, re.ASCII) or not signature:
-        raise RequestError("X-Quiesce-Timestamp (seconds since 1970) and X-Quiesce-Signature are needed", status=401)
+        raise RequestError(_("X-Quiesce-Timestamp (seconds since 1970) and X-Quiesce-Signature are needed"), status=401)
     if abs(now.timestamp() - int(timestamp)) > CLOCK_TOLERANCE_S:
-        raise RequestError(f"X-Quiesce-Timestamp is more than {CLOCK_TOLERANCE_S} s from our clock", status=401)
+        raise RequestError(
+            _("X-Quiesce-Timestamp is more than {tolerance_s} s from our clock", tolerance_s=CLOCK_TOLERANCE_S),
+            status=401,
+        )
     expected = sign(secret, timestamp, idempotency_key, call.body)
     if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
-        raise RequestError("X-Quiesce-Signature does not match: check the key, and sign the very bytes sent", status=401)
+        raise RequestError(_("X-Quiesce-Signature does not match: check the key, and sign the very bytes sent"), status=401)
     return signature
 
 
@@ -255,12 +267,14 @@ def _query(event: Mapping[str, object]) -> Mapping[str, str]:
 def _body(event: Mapping[str, object]) -> bytes:
     body = event.get("body") or ""
     if not isinstance(body, str):
-        raise RequestError("the event's body must be text")
+        raise RequestError(_("the event's body must be text"))
     encoded = event.get("isBase64Encoded") is True
     try:
         raw = base64.b64decode(body, validate=True) if encoded else body.encode()
     except ValueError as error:
-        raise RequestError(f"the event's body is not {'base64' if encoded else 'UTF-8'}: {error}") from error
+        raise RequestError(
+            _("the event's body is not {encoding}: {error}", encoding="base64" if encoded else "UTF-8", error=error)
+        ) from error
     if len(raw) > MAX_BODY_BYTES:
-        raise RequestError(f"the body is larger than {MAX_BODY_BYTES} bytes", status=413)
+        raise RequestError(_("the body is larger than {most} bytes", most=MAX_BODY_BYTES), status=413)
     return raw

@@ -43,7 +43,7 @@ def _rollback(region: str, snapshots: Mapping[str, str], instance_id: str) -> It
     yield Step(_("stop the instance"), f"tccli cvm StopInstances --region {region} --InstanceIds '[\"{instance_id}\"]'")
     for disk_id, snapshot_id in snapshots.items():
         command = f"tccli cbs ApplySnapshot --region {region} --SnapshotId {snapshot_id} --DiskId {disk_id}"
-        yield Step(_("roll {disk_id} back").format(disk_id=disk_id), command)
+        yield Step(_("roll {disk_id} back", disk_id=disk_id), command)
     ids = ", ".join(f'"{disk_id}"' for disk_id in snapshots)
     yield Step(_("wait until no disk is Rollbacking"), f"tccli cbs DescribeDisks --region {region} --DiskIds '[{ids}]'")
     yield Step(_("start the instance"), f"tccli cvm StartInstances --region {region} --InstanceIds '[\"{instance_id}\"]'")

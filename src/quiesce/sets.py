@@ -9,6 +9,7 @@ from datetime import datetime
 from quiesce.adapters.estate import Made
 from quiesce.errors import RequestError
 from quiesce.model import Level
+from quiesce.words import _
 
 LATEST, LAST_FAILED = "latest", "last-failed"
 
@@ -89,5 +90,5 @@ def chosen(sets: Sequence[MadeSet], name: str) -> tuple[MadeSet, ...]:
             one for one in sets if name == one.run_id or any(name == member.point.snapshot_id for member in one.members)
         ]
     if not found:
-        raise RequestError(f"there is no set {name!r}; `quiesce list` shows what there is", status=404)
+        raise RequestError(_("there is no set {name!r}; `quiesce list` shows what there is", name=name), status=404)
     return tuple(found)

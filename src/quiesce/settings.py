@@ -17,6 +17,7 @@ import msgspec
 from quiesce.certificate import SigningKey
 from quiesce.errors import SettingsError
 from quiesce.variables import Discreet, Key, Reader
+from quiesce.words import _, later
 
 CODE_DIR = Path(__file__).resolve().parent.parent
 """Where index.py lies; relative paths in variables start here, because nothing is promised about the working folder."""
@@ -141,9 +142,9 @@ class Settings(Discreet, frozen=True):
     def from_env(cls, env: Mapping[str, str], code_dir: Path = CODE_DIR) -> Settings:
         """Read and check every variable; raises SettingsError that names all that is wrong at once."""
         read = Reader(env, code_dir)
-        certificate_key = read.key("QUIESCE_CERTIFICATE_KEY", "the key that signs certificates")
+        certificate_key = read.key("QUIESCE_CERTIFICATE_KEY", later("the key that signs certificates"))
         settings = cls(
-            policies=read.file("QUIESCE_POLICIES", "the TOML file with the policies", default="policies.toml"),
+            policies=read.file("QUIESCE_POLICIES", later("the TOML file with the policies"), default="policies.toml"),
             hook=_hook(read),
             cloud=_cloud(read),
             http_auth=HttpAuth(read.one_of("QUIESCE_HTTP_AUTH", [auth.value for auth in HttpAuth])),
@@ -153,7 +154,7 @@ class Settings(Discreet, frozen=True):
             log_topic=read.optional("QUIESCE_LOG_TOPIC"),
             snapshot_quota=read.whole("QUIESCE_SNAPSHOT_QUOTA"),
             event_bus=read.optional(
-                "QUIESCE_EVENT_BUS", "the id of a custom event bus, like eb-l65vlc2u", r"eb-[a-z0-9]{4,20}"
+                "QUIESCE_EVENT_BUS", later("the id of a custom event bus, like eb-l65vlc2u"), r"eb-[a-z0-9]{4,20}"
             ),
             fleet_above=int(read.number("QUIESCE_FLEET_ABOVE", 16, low=1, high=1000, whole=True)),
             notify=_notify(read),
@@ -184,11 +185,13 @@ def _hook(read: Reader) -> HookSettings:
     client_certificate = read.optional_file("QUIESCE_HOOK_CLIENT_CERTIFICATE")
     client_key = read.optional_file("QUIESCE_HOOK_CLIENT_KEY")
     if client_key and not client_certificate:
-        read.problems.append("QUIESCE_HOOK_CLIENT_KEY is set without QUIESCE_HOOK_CLIENT_CERTIFICATE; set both, or neither")
+        read.problems.append(
+            _("QUIESCE_HOOK_CLIENT_KEY is set without QUIESCE_HOOK_CLIENT_CERTIFICATE; set both, or neither")
+        )
     return HookSettings(
         port=int(read.number("QUIESCE_HOOK_PORT", 9443, low=1, high=65535, whole=True)),
-        key=read.key("QUIESCE_HOOK_KEY", "the key that function and daemons share"),
-        ca=read.file("QUIESCE_HOOK_CA", "the PEM file of the CA that signed the daemons' certificates"),
+        key=read.key("QUIESCE_HOOK_KEY", later("the key that function and daemons share")),
+        ca=read.file("QUIESCE_HOOK_CA", later("the PEM file of the CA that signed the daemons' certificates")),
         client_certificate=client_certificate,
         client_key=client_key,
         timeout_s=read.number("QUIESCE_HOOK_TIMEOUT_S", 5, low=0.5, high=60),
@@ -200,8 +203,8 @@ def _cloud(read: Reader) -> CloudSettings:
         region=read.optional("QUIESCE_REGION", _OF_THE_DISKS, _REGION)
         or read.text("TENCENTCLOUD_REGION", _OF_THE_DISKS, _REGION),
         credentials=_credentials(read),
-        endpoint=read.optional("QUIESCE_CLOUD_ENDPOINT", "host or host:port, without https://", _HOST),
-        root_domain=read.optional("QUIESCE_CLOUD_ROOT_DOMAIN", "a domain like internal.tencentcloudapi.com", _HOST),
+        endpoint=read.optional("QUIESCE_CLOUD_ENDPOINT", later("host or host:port, without https://"), _HOST),
+        root_domain=read.optional("QUIESCE_CLOUD_ROOT_DOMAIN", later("a domain like internal.tencentcloudapi.com"), _HOST),
         ca=read.optional_file("QUIESCE_CLOUD_CA"),
         timeout_s=read.number("QUIESCE_API_TIMEOUT_S", 5, low=0.5, high=30),
     )
@@ -221,7 +224,14 @@ def _notify(read: Reader) -> NotifySettings:
     for number, url in enumerate(urls, 1):
         problem = _wrong_url(url, key)
         if problem:  # without the address, which is a secret
-            read.problems.append(f"QUIESCE_NOTIFY_URLS: address {number} of {len(urls)} {problem}")
+            read.problems.append(
+                _(
+                    "QUIESCE_NOTIFY_URLS: address {number} of {count} {problem}",
+                    number=number,
+                    count=len(urls),
+                    problem=problem,
+                )
+            )
     on = read.several("QUIESCE_NOTIFY_ON", "failed,weaker,late", [one.value for one in NotifyOn])
     return NotifySettings(urls, frozenset(map(NotifyOn, on)), key, ca=read.optional_file("QUIESCE_NOTIFY_CA"))
 
@@ -229,18 +239,21 @@ def _notify(read: Reader) -> NotifySettings:
 def _wrong_url(url: str, key: bytes | None) -> str | None:
     found = re.fullmatch(r"([a-z][a-z0-9]{1,20})://[^\s/?#]\S*", url)
     if found is None:
-        return "is none: it begins with a scheme, such as https:// or wecombot://, and has no spaces"
+        return _("is none: it begins with a scheme, such as https:// or wecombot://, and has no spaces")
     if found[1] == "http":
-        return "begins with http://, which is not encrypted; use https://"
+        return _("begins with http://, which is not encrypted; use https://")
     if found[1] == "https":
-        return None if key else "is a webhook, and webhooks are signed: set QUIESCE_NOTIFY_KEY"
+        return None if key else _("is a webhook, and webhooks are signed: set QUIESCE_NOTIFY_KEY")
     if importlib.util.find_spec("apprise") is None:
-        return f"begins with {found[1]}://, which apprise sends, and apprise is not in this package (docs/notifications.md)"
+        return _(
+            "begins with {scheme}://, which apprise sends, and apprise is not in this package (docs/notifications.md)",
+            scheme=found[1],
+        )
     return None
 
 
-_OF_THE_DISKS = "the region of the disks, like ap-guangzhou"
+_OF_THE_DISKS = later("the region of the disks, like ap-guangzhou")
 _REGION = r"[a-z]+(-[a-z0-9]+)+"
-_ROLE = "give the function an execution role (SCF then sets it), or set it to a key of yours"
+_ROLE = later("give the function an execution role (SCF then sets it), or set it to a key of yours")
 _HOST = r"[A-Za-z0-9.-]+(:\d{1,5})?"
 """The SDK signs the endpoint as the Host header, so a scheme or a path in it makes every signature wrong."""

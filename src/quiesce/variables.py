@@ -13,6 +13,8 @@ from typing import ClassVar
 
 import msgspec
 
+from quiesce.words import _
+
 MIN_SECRET = 16
 """Shortest secret in characters."""
 ANY = r"(?s).+"
@@ -49,21 +51,23 @@ class Reader:
         """Read a text that need not be there."""
         value = self._env.get(name, "").strip()
         if value and not re.fullmatch(pattern, value):
-            self.problems.append(f"{name} must be {what}, not {value!r}")
+            self.problems.append(_("{name} must be {what}, not {value!r}", name=name, what=_(what), value=value))
         return value or None
 
     def text(self, name: str, what: str, pattern: str = ANY) -> str:
         """Read a text that has to be there."""
         value = self.optional(name, what, pattern)
         if value is None:
-            self.problems.append(f"{name} is not set: {what}")
+            self.problems.append(_("{name} is not set: {what}", name=name, what=_(what)))
         return value or ""
 
     def one_of(self, name: str, values: list[str]) -> str:
         """Read one of some words; unset, the first."""
         value = self.optional(name)
         if value is not None and value not in values:
-            self.problems.append(f"{name} must be one of {', '.join(values)}, not {value!r}")
+            self.problems.append(
+                _("{name} must be one of {values}, not {value!r}", name=name, values=", ".join(values), value=value)
+            )
         return value if value in values else values[0]
 
     def several(self, name: str, default: str = "", words: Sequence[str] = ()) -> tuple[str, ...]:
@@ -71,7 +75,14 @@ class Reader:
         found = tuple(part.strip() for part in (self.optional(name) or default).split(",") if part.strip())
         strange = [part for part in found if words and part not in words]
         if strange:
-            self.problems.append(f"{name} must be of {', '.join(words)}, separated by commas, not {', '.join(strange)!r}")
+            self.problems.append(
+                _(
+                    "{name} must be of {words}, separated by commas, not {strange!r}",
+                    name=name,
+                    words=", ".join(words),
+                    strange=", ".join(strange),
+                )
+            )
         return tuple(part for part in found if part not in strange)
 
     def number(self, name: str, default: float, *, low: float, high: float, whole: bool = False) -> float:
@@ -82,8 +93,17 @@ class Reader:
         except ValueError:
             value = math.nan
         if not low <= value <= high or (whole and value != int(value)):
-            kind = "a whole number" if whole else "a number"
-            self.problems.append(f"{name} must be {kind} from {low:g} to {high:g}, not {text!r}")
+            kind = _("a whole number") if whole else _("a number")
+            self.problems.append(
+                _(
+                    "{name} must be {kind} from {low:g} to {high:g}, not {text!r}",
+                    name=name,
+                    kind=kind,
+                    low=low,
+                    high=high,
+                    text=text,
+                )
+            )
             return default
         return value
 
@@ -95,7 +115,9 @@ class Reader:
         """Read the path of a file that has to exist; a relative one starts at the code."""
         value = self.optional(name) or default
         if value is None:
-            self.problems.append(f"{name} is not set: give the path of {what}, from the code's folder")
+            self.problems.append(
+                _("{name} is not set: give the path of {what}, from the code's folder", name=name, what=_(what))
+            )
         return self._existing(name, value or "")
 
     def optional_file(self, name: str) -> Path | None:
@@ -106,22 +128,27 @@ class Reader:
     def _existing(self, name: str, value: str) -> Path:
         path = self._code_dir / value
         if value and not path.is_file():
-            self.problems.append(f"{name}: there is no file {path}; put it in the package or correct the path")
+            self.problems.append(
+                _("{name}: there is no file {path}; put it in the package or correct the path", name=name, path=path)
+            )
         return path
 
     def key(self, name: str, what: str) -> Key:
         """Read ``<key id>:<secret>``; a wrong value is never repeated, because it may be half a secret."""
-        key_id, _, secret = (self.optional(name) or "").partition(":")
+        key_id, _colon, secret = (self.optional(name) or "").partition(":")
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", key_id) or len(secret) < MIN_SECRET:
-            self.problems.append(f"{name} must hold {what} as <key id>:<secret>, {_SECRET}")
+            self.problems.append(
+                _("{name} must hold {what} as <key id>:<secret>, {secret}", name=name, what=_(what), secret=_secret())
+            )
         return Key(key_id, secret.encode())
 
     def secret(self, name: str) -> bytes | None:
         """Read a secret that need not be there."""
         value = self.optional(name)
         if value is not None and len(value) < MIN_SECRET:
-            self.problems.append(f"{name} must hold a secret, {_SECRET}")
+            self.problems.append(_("{name} must hold a secret, {secret}", name=name, secret=_secret()))
         return None if value is None else value.encode()
 
 
-_SECRET = f"the secret at least {MIN_SECRET} characters long (openssl rand -hex 32 makes a good one)"
+def _secret() -> str:
+    return _("the secret at least {least} characters long (openssl rand -hex 32 makes a good one)", least=MIN_SECRET)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from scripts import languages
 
+from quiesce import policies
 from quiesce.cli import main
+from quiesce.errors import RequestError
 from quiesce.words import LANGUAGES, language_of, words
 
 OTHERS = LANGUAGES[1:]
-PLACEHOLDER = re.compile(r"\{\w*\}")
+PLACEHOLDER = re.compile(r"\{\w+(?:![rs])?(?::[^}]*)?\}")
+SAID = {"RequestError", "SettingsError", "PolicyError", "CertificateError", "DeploymentError", "UsageError"}
+"""What people are told; errors of the cloud and of hooks are repeated in certificates, as evidence."""
 NEVER_TRANSLATED = re.compile(r"`[^`]+`|--[a-z][a-z-]+|QUIESCE_[A-Z_]+")
 
 
@@ -40,6 +47,49 @@ def test_a_translation_has_the_placeholders_commands_and_options_of_its_text(lan
 def test_what_is_translated_is_not_the_english(language: str) -> None:
     same = [text for text in languages.texts() if words(text, language) == text and re.search(r"[a-z]{3} [a-z]{2}", text)]
     assert same == []
+
+
+def test_every_error_that_a_person_gets_is_said_in_their_language() -> None:
+    bare = [f"{path.name}:{line}" for path in sorted(languages.SOURCE.rglob("*.py")) for line in untranslated(path)]
+    assert bare == []
+
+
+def untranslated(path: Path) -> Iterator[int]:
+    """Lines where an error has words of its own that are not given to ``_``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and name_of(node.exc.func) in SAID:
+            yield from (node.lineno for argument in node.exc.args for words in bare_words(argument) if " " in words.strip())
+
+
+def name_of(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+
+
+def bare_words(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call):
+        return
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    for child in ast.iter_child_nodes(node):
+        yield from bare_words(child)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "there is no policy 'weekly'; there are: nightly"),
+        ("zh_CN", "没有策略 'weekly'；现有：nightly"),
+        ("pt_BR", "não há política 'weekly'; existem: nightly"),
+    ],
+)
+def test_an_error_is_said_in_the_language_that_is_asked_for(
+    language: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIESCE_LANGUAGE", language)
+    known = policies.parse('[policies.nightly]\ntargets.instances = ["ins-00lycyy6"]\nlevel = "filesystem"\n')
+    with pytest.raises(RequestError) as raised:
+        policies.named(known, "weekly")
+    assert str(raised.value) == said
 
 
 @pytest.mark.parametrize(("language", "said"), [("zh_CN", "快照"), ("pt_BR", "snapshots"), ("en", "snapshots")])

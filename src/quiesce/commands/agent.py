@@ -22,6 +22,7 @@ from quiesce.deployment.tat import Tat
 from quiesce.errors import DeploymentError
 from quiesce.policies import TagSelector, Targets
 from quiesce.settings import cloud_from_env
+from quiesce.words import _
 
 if TYPE_CHECKING:
     from quiesce.plan import Instance
@@ -112,12 +113,12 @@ def status(tags: tuple[str, ...], ids: tuple[str, ...], archive: Path, root: str
 def _instances(cloud: Cloud, tags: tuple[str, ...], ids: tuple[str, ...]) -> tuple[Instance, ...]:
     """Find the instances that are named and those that carry one of the tags."""
     if not tags and not ids:
-        raise DeploymentError("name instances: --tag KEY=VALUE, --instance ID, or both")
+        raise DeploymentError(_("name instances: --tag KEY=VALUE, --instance ID, or both"))
     found: dict[str, Instance] = {}
     for tag in tags:
         key, equals, value = tag.partition("=")
         if not key or not equals or not value:
-            raise DeploymentError(f"--tag {tag}: write KEY=VALUE")
+            raise DeploymentError(_("--tag {tag}: write KEY=VALUE", tag=tag))
         chosen = find_instances(cloud, Targets(tag=TagSelector(key, (value,))))
         found |= {one.instance_id: one for one in chosen}
     if ids:
@@ -142,7 +143,7 @@ def _unknown(ids: tuple[str, ...], instances: Sequence[Instance]) -> list[dict[s
     missing = [one for one in ids if one not in there]
     rows = [{"instance_id": one, "outcome": "failed", "detail": "there is no such instance here"} for one in missing]
     if not there and not missing:
-        click.echo("no instance carries the tag", err=True)
+        click.echo(_("no instance carries the tag"), err=True)
         sys.exit(Exit.NOT_WELL)
     return rows
 

@@ -14,6 +14,7 @@ from quiesce.certificate import SigningKey
 from quiesce.certificate_check import Checked, Finding, check, read_key, schema
 from quiesce.commands.exits import Exit
 from quiesce.errors import CertificateError
+from quiesce.words import _
 
 KEY_VARIABLE = "QUIESCE_CERTIFICATE_KEY"
 
@@ -41,7 +42,7 @@ def verify(file: BinaryIO, key_files: tuple[Path, ...], output: str) -> None:
     try:
         found = check(file.read(), read_keys(key_files))
     except CertificateError as error:
-        click.echo(f"cannot verify: {error}", err=True)
+        click.echo(_("cannot verify: {error}", error=error), err=True)
         sys.exit(Exit.UNUSABLE)
     if output == "json":
         click.echo(json.dumps([_row(one) for one in found], indent=2))
@@ -60,11 +61,13 @@ def print_schema() -> None:
 def read_keys(files: tuple[Path, ...]) -> list[SigningKey]:
     """Read the keys from files or from the environment, never from the command line, which others can list."""
     if not files and not os.environ.get(KEY_VARIABLE):
-        raise CertificateError(f"no key was given: name a file with --key, or set {KEY_VARIABLE}")
+        raise CertificateError(
+            _("no key was given: name a file with --key, or set {key_variable}", key_variable=KEY_VARIABLE)
+        )
     try:
         texts = [file.read_text(encoding="utf-8") for file in files] or [os.environ[KEY_VARIABLE]]
     except (OSError, UnicodeDecodeError) as error:
-        raise CertificateError(f"a key cannot be read: {error}") from error
+        raise CertificateError(_("a key cannot be read: {error}", error=error)) from error
     return [read_key(text) for text in texts]
 
 

@@ -15,6 +15,7 @@ from quiesce.deployment.carry_out import Comparison, Deployer, Order
 from quiesce.deployment.steps import Step
 from quiesce.errors import CloudError
 from quiesce.settings import cloud_from_env
+from quiesce.words import _
 
 _FILE = click.Path(path_type=Path)
 
@@ -55,7 +56,7 @@ def deploy(
         if not dry_run:
             deployer.carry_out(order, compared, _Progress(len(compared.steps)))
     except CloudError:
-        click.echo("what was done stays, and the next run does what is left", err=True)
+        click.echo(_("what was done stays, and the next run does what is left"), err=True)
         raise
 
 
@@ -74,6 +75,6 @@ def _show(compared: Comparison, output: str) -> None:
         click.echo(remark, err=True)
     rows = [step.row for step in compared.steps]
     if not rows and output != "json":
-        click.echo("nothing to do")
+        click.echo(_("nothing to do"))
         return
     show("deployment", rows, output, ("deed", "subject", "detail"))

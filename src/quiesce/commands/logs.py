@@ -19,6 +19,7 @@ from quiesce.errors import RequestError
 from quiesce.history.lines import line_of
 from quiesce.naming import RUN_ID
 from quiesce.settings import cloud_from_env
+from quiesce.words import _
 
 TOLD = ("step", "outcome", "instance_id", "disk_id", "snapshot_id", "level", "hook_steps", "held_ms", "reason")
 
@@ -38,13 +39,13 @@ def logs(run: str, log_topic: str | None, history_file: Path | None, days: int, 
     Exit status: 0 it wrote something, 1 nothing was found.
     """
     if not RUN_ID.fullmatch(run):
-        raise RequestError(f"{run!r} is no run id; `quiesce list` shows those that there are", status=404)
+        raise RequestError(_("{run!r} is no run id; `quiesce list` shows those that there are", run=run), status=404)
     if history_file:
         found = _in_file(history_file, run)
     elif log_topic:
         found = _in_topic(Cloud(cloud_from_env(given.env)), log_topic, run, days)
     else:
-        raise click.UsageError("give --log-topic, or --from")
+        raise click.UsageError(_("give --log-topic, or --from"))
     steps = sorted(found, key=lambda step: step[0])
     for at_ms, fields in steps:
         click.echo(json.dumps(fields, ensure_ascii=False) if output == "json" else _told(at_ms, fields))

@@ -16,6 +16,7 @@ from quiesce.html_report import render
 from quiesce.html_report.model import Content
 from quiesce.request import DEFAULT_DAYS, MAX_DAYS
 from quiesce.settings import cloud_from_env
+from quiesce.words import _
 
 LINES_AT_MOST = 10_000_000
 
@@ -57,7 +58,7 @@ def report(
     refused or did not answer.
     """
     if history_file and (topic or log_topic):
-        raise click.UsageError("the history is read from a file or from topics: give --from, or --topic and --log-topic")
+        raise click.UsageError(_("the history is read from a file or from topics: give --from, or --topic and --log-topic"))
     now = datetime.now(timezone.utc)
     known, cloud = policies.load(file), Cloud(cloud_from_env(given.env))
     source = _source(cloud, history_file, topic, log_topic, now, days)

@@ -93,7 +93,7 @@ def wait(run: str, limit_s: float, given: Given) -> None:
 
 
 def _time_left(gained: int, left: int, elapsed_s: float) -> str:
-    return _(", about {left_s} s left").format(left_s=round(left * elapsed_s / gained)) if gained > 0 else ""
+    return _(", about {left_s} s left", left_s=round(left * elapsed_s / gained)) if gained > 0 else ""
 
 
 def row_of(one: MadeSet) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import requests
 from quiesce.commands.exits import Exit
 from quiesce.commands.verdict import RUNNING, exit_status, shown
 from quiesce.request import sign
+from quiesce.words import _
 
 KEY_VARIABLE, URL_VARIABLE = "QUIESCE_HTTP_KEY", "QUIESCE_URL"
 POLL_S = 2.0
@@ -63,7 +64,7 @@ def trigger(policy: str, url: str, run_key: str, wait: bool, timeout_s: float, o
     """
     key = os.environ.get(KEY_VARIABLE, "").encode()
     if not key:
-        click.echo(f"no key: set {KEY_VARIABLE} to the secret that the function has", err=True)
+        click.echo(_("no key: set {key_variable} to the secret that the function has", key_variable=KEY_VARIABLE), err=True)
         sys.exit(Exit.UNUSABLE)
     function = Function(url.rstrip("/"), key)
     try:
@@ -71,7 +72,7 @@ def trigger(policy: str, url: str, run_key: str, wait: bool, timeout_s: float, o
         if wait and status in (202, 409) and "path" in body:
             body = _wait(function, body, timeout_s)
     except (requests.RequestException, ValueError) as error:
-        click.echo(f"{url} gave no answer that can be read: {error}", err=True)
+        click.echo(_("{url} gave no answer that can be read: {error}", url=url, error=error), err=True)
         sys.exit(Exit.REFUSED)
     click.echo(json.dumps(body, indent=2) if output == "json" else shown(body))
     sys.exit(exit_status(body))
@@ -88,6 +89,9 @@ def _wait(function: Function, body: dict[str, Any], timeout_s: float) -> dict[st
         left = [target for target in body["targets"] if not target["snapshots"] or target["status"] in RUNNING]
         if not left:
             return body
-        click.echo(f"{len(body['targets']) - len(left)} of {len(body['targets'])} instances are done", err=True)
+        click.echo(
+            _("{done} of {count} instances are done", done=len(body["targets"]) - len(left), count=len(body["targets"])),
+            err=True,
+        )
         time.sleep(min(POLL_S, max(0.0, ends_s - time.monotonic())))
     return body

@@ -26,7 +26,7 @@ def exit_status(body: Mapping[str, Any]) -> Exit:
 def shown(body: Mapping[str, Any]) -> str:
     """Write it in a few lines."""
     if "targets" not in body:
-        return _("refused: {reason}").format(reason=body.get("error", {}).get("message", ""))
+        return _("refused: {reason}", reason=body.get("error", {}).get("message", ""))
     lines = [_("{status}: run {run_id} of policy {policy}").format(**body)]
     for target in body["targets"]:
         reasons = "; ".join((target.get("certificate") or {}).get("reasons", [])) or target["refusal"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from quiesce import policies, request
 from quiesce.deployment.spec import Deployment
 from quiesce.errors import DeploymentError, PolicyError
+from quiesce.words import _
 
 HANDLER = "index.main_handler"
 RUNTIME = "Python3.10"
@@ -33,9 +34,11 @@ def read(path: Path, spec: Deployment) -> Code:
         with zipfile.ZipFile(io.BytesIO(content)) as opened:
             problems = _problems(opened, spec)
     except (OSError, zipfile.BadZipFile) as error:
-        raise DeploymentError(f"{path}: {error}; `make package` builds it") from error
+        raise DeploymentError(_("{path}: {error}; `make package` builds it", path=path, error=error)) from error
     if len(content) > MAX_INLINE_BYTES:
-        problems.append(f"{len(content):,} bytes do not fit into one request; deploy it with serverless.yml, through COS")
+        problems.append(
+            _("{count:,} bytes do not fit into one request; deploy it with serverless.yml, through COS", count=len(content))
+        )
     if problems:
         raise DeploymentError("; ".join(f"{path}: {problem}" for problem in problems))
     return Code(content, hashlib.sha256(content).hexdigest())
@@ -43,23 +46,30 @@ def read(path: Path, spec: Deployment) -> Code:
 
 def _problems(opened: zipfile.ZipFile, spec: Deployment) -> list[str]:
     names = set(opened.namelist())
-    files = {"index.py": "the handler"}
+    files = {"index.py": _("the handler")}
     for variable in ("QUIESCE_HOOK_CA", "QUIESCE_HOOK_CLIENT_CERTIFICATE", "QUIESCE_HOOK_CLIENT_KEY"):
         value = spec.variables.get(variable, "")
         if value and not value.startswith("/"):
-            files[value] = f"{variable}; put it beside src/index.py before `make package`"
+            files[value] = _("{variable}; put it beside src/index.py before `make package`", variable=variable)
     policy_file = spec.variables.get("QUIESCE_POLICIES", "policies.toml")
-    problems = [f"there is no {name} in it, which is {why}" for name, why in files.items() if name not in names]
+    problems = [
+        _("there is no {name} in it, which is {why}", name=name, why=why) for name, why in files.items() if name not in names
+    ]
     if policy_file.startswith("/"):
         return problems
     if policy_file not in names:
-        return [*problems, f"there is no {policy_file} in it, which is the policy file"]
+        return [*problems, _("there is no {policy_file} in it, which is the policy file", policy_file=policy_file)]
     try:
         known = policies.parse(opened.read(policy_file).decode())
     except (PolicyError, UnicodeDecodeError) as error:
         return [*problems, f"{policy_file}: {error}"]
     return problems + [
-        f"timer {timer.name} runs the policy {timer.policy!r}, which {policy_file} does not have"
+        _(
+            "timer {name} runs the policy {policy!r}, which {policy_file} does not have",
+            name=timer.name,
+            policy=timer.policy,
+            policy_file=policy_file,
+        )
         for timer in spec.timers
         if timer.policy != request.FOLLOW_UP and timer.policy not in known
     ]

@@ -18,9 +18,10 @@ from quiesce.deployment.spec import NEEDED, SECRETS, Deployment, size_problem
 from quiesce.deployment.steps import SCF, Step
 from quiesce.errors import CloudError, DeploymentError
 from quiesce.variables import MIN_SECRET
+from quiesce.words import _, later
 
 _DIGEST_LENGTH = 32
-NOWHERE_ELSE = (
+NOWHERE_ELSE = later(
     "SCF keeps environment variables as plain text, which everyone reads who may call scf:GetFunction. Its documentation "
     "names no protected kind of variable, and the function reads its secrets from the environment alone: there is no other "
     "place for them. Grant scf:GetFunction sparingly (docs/security.md), then say --secrets-in-environment"
@@ -120,14 +121,22 @@ def variables(spec: Deployment, env: Mapping[str, str], there: Mapping[str, str]
     given = {name: env[name].strip() for name in SECRETS if env.get(name, "").strip()}
     new = [name for name, value in given.items() if there.get(name) != value]
     if new and not allowed:
-        raise DeploymentError(f"{', '.join(new)} would be stored on the function. {NOWHERE_ELSE}")
+        raise DeploymentError(
+            _("{names} would be stored on the function. {nowhere_else}", names=", ".join(new), nowhere_else=_(NOWHERE_ELSE))
+        )
     kept = {name: there[name] for name in SECRETS if there.get(name)}
     wanted = {**spec.variables, **kept, **given}
     missing = [name for name in NEEDED if name not in wanted]
     malformed = [name for name in NEEDED if name in given and not _KEY.fullmatch(given[name])]
     if missing or malformed:
         names = ", ".join([*missing, *malformed])
-        raise DeploymentError(f"set {names} in your environment to <key id>:<secret>, {MIN_SECRET} characters or more")
+        raise DeploymentError(
+            _(
+                "set {names} in your environment to <key id>:<secret>, {least} characters or more",
+                names=names,
+                least=MIN_SECRET,
+            )
+        )
     if problem := size_problem(wanted):
         raise DeploymentError(problem)
     return wanted
@@ -150,10 +159,21 @@ def compare(api: Api, wanted: Wanted, found: Found | None) -> tuple[Step, ...]:
     if found is None:
         return (*_creation(wanted), _retry_step(wanted))
     if found.runtime != RUNTIME:
-        raise DeploymentError(f"{wanted.spec.function} runs {found.runtime}, which SCF cannot change; delete it first")
+        raise DeploymentError(
+            _(
+                "{function} runs {runtime}, which SCF cannot change; delete it first",
+                function=wanted.spec.function,
+                runtime=found.runtime,
+            )
+        )
     if found.status in ("CreateFailed", "Deleting", "DeleteFailed"):
         raise DeploymentError(
-            f"{wanted.spec.function} is {found.status}: {found.status_desc}; delete it, then run this again"
+            _(
+                "{function} is {status}: {why}; delete it, then run this again",
+                function=wanted.spec.function,
+                status=found.status,
+                why=found.status_desc,
+            )
         )
     return (*_changes(wanted, found, kept_sha256(api, wanted.spec)), *_retries(api, wanted))
 

@@ -20,6 +20,7 @@ from quiesce.deployment.keys import Keys
 from quiesce.deployment.tat import Job, Result, Tat
 from quiesce.errors import DeploymentError
 from quiesce.plan import Instance
+from quiesce.words import _
 
 NAME = "quiesced-install"
 _SUFFIXES = (".sh", ".service", ".toml")
@@ -68,9 +69,9 @@ def read_bundle(archive: Path, hooks: Path) -> Bundle:
         beside = [path for path in sorted(hooks.iterdir()) if path.suffix in _SUFFIXES and path.is_file()]
         files = {"quiesced.pyz": program, **{path.name: path.read_bytes() for path in beside}}
     except OSError as error:
-        raise DeploymentError(f"cannot read the program: {error}; `make package` builds it") from error
+        raise DeploymentError(_("cannot read the program: {error}; `make package` builds it", error=error)) from error
     if "install.sh" not in files:
-        raise DeploymentError(f"there is no install.sh in {hooks}")
+        raise DeploymentError(_("there is no install.sh in {hooks}", hooks=hooks))
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as opened:
         for name, content in files.items():

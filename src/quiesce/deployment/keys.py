@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from quiesce.errors import DeploymentError
+from quiesce.words import _
 
 AUTHORITY_DAYS, CERTIFICATE_DAYS = 3650, 825
 MIN_RSA_BITS = 2048
@@ -64,9 +65,9 @@ class Keys:
         try:
             key = serialization.load_pem_public_key(public_key)
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise DeploymentError(f"the instance's public key cannot be read: {error}") from error
+            raise DeploymentError(_("the instance's public key cannot be read: {error}", error=error)) from error
         if not isinstance(key, rsa.RSAPublicKey) or key.key_size < MIN_RSA_BITS:
-            raise DeploymentError("the instance's public key is no RSA key of 2048 bits or more")
+            raise DeploymentError(_("the instance's public key is no RSA key of 2048 bits or more"))
         oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), label=None)
         return key.encrypt(self.hook_secret, oaep)
 
@@ -78,14 +79,16 @@ def open_keys(directory: Path, now: datetime) -> Keys:
         _insist_private(directory)
         key_file, certificate_file, hook_file = (directory / name for name in ("ca-key.pem", "hook-ca.pem", "hook-key"))
         if key_file.exists() != certificate_file.exists():
-            raise DeploymentError(f"{directory} has one of ca-key.pem and hook-ca.pem; put the other beside it")
+            raise DeploymentError(
+                _("{directory} has one of ca-key.pem and hook-ca.pem; put the other beside it", directory=directory)
+            )
         if not key_file.exists():
             _make_authority(key_file, certificate_file, now)
         if not hook_file.exists():
             _write(hook_file, f"{now:%Y-%m}:{secrets.token_hex(32)}\n".encode())
         return _read(key_file, certificate_file, hook_file)
     except OSError as error:
-        raise DeploymentError(f"cannot use the keys in {directory}: {error}") from error
+        raise DeploymentError(_("cannot use the keys in {directory}: {error}", directory=directory, error=error)) from error
 
 
 def _read(key_file: Path, certificate_file: Path, hook_file: Path) -> Keys:
@@ -96,12 +99,22 @@ def _read(key_file: Path, certificate_file: Path, hook_file: Path) -> Keys:
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         # Not the error's own words: they may repeat what the file holds.
-        raise DeploymentError(f"{key_file} or {certificate_file} is not what it should be") from error
+        raise DeploymentError(
+            _(
+                "{key_file} or {certificate_file} is not what it should be",
+                key_file=key_file,
+                certificate_file=certificate_file,
+            )
+        ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise DeploymentError(f"{key_file} is not the key of {certificate_file}")
-    key_id, _, secret = hook_file.read_text(encoding="utf-8").strip().partition(":")
+        raise DeploymentError(
+            _("{key_file} is not the key of {certificate_file}", key_file=key_file, certificate_file=certificate_file)
+        )
+    key_id, _colon, secret = hook_file.read_text(encoding="utf-8").strip().partition(":")
     if not key_id or len(secret) < 32:
-        raise DeploymentError(f"{hook_file} must hold <key id>:<secret>; move it away, and another is made")
+        raise DeploymentError(
+            _("{hook_file} must hold <key id>:<secret>; move it away, and another is made", hook_file=hook_file)
+        )
     return Keys(key, certificate, key_id, secret.encode())
 
 
@@ -151,12 +164,12 @@ def _requested_key(request: bytes) -> ec.EllipticCurvePublicKey | rsa.RSAPublicK
         read = x509.load_pem_x509_csr(request)
         key, own = read.public_key(), read.is_signature_valid
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise DeploymentError(f"the instance's certificate request cannot be read: {error}") from error
+        raise DeploymentError(_("the instance's certificate request cannot be read: {error}", error=error)) from error
     strong = isinstance(key, ec.EllipticCurvePublicKey) or (
         isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS
     )
     if not own or not strong:
-        raise DeploymentError("the instance's certificate request is not signed with its own key, or the key is weak")
+        raise DeploymentError(_("the instance's certificate request is not signed with its own key, or the key is weak"))
     return key  # type: ignore[return-value]  # it is one of the two, as was just seen
 
 
@@ -170,7 +183,13 @@ def _name(address: str) -> x509.GeneralName:
 def _insist_private(path: Path) -> None:
     status = path.stat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise DeploymentError(f"{path} must be yours and nobody else's: chmod {'700' if path.is_dir() else '600'} {path}")
+        raise DeploymentError(
+            _(
+                "{path} must be yours and nobody else's: chmod {mode} {path}",
+                path=path,
+                mode="700" if path.is_dir() else "600",
+            )
+        )
 
 
 def _write(path: Path, content: bytes) -> None:

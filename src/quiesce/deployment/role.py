@@ -12,6 +12,7 @@ from quiesce.adapters.tencent import Answer, Api
 from quiesce.deployment.spec import Deployment
 from quiesce.deployment.steps import CAM, Step
 from quiesce.errors import CloudError, DeploymentError
+from quiesce.words import _
 
 TRUST: dict[str, Any] = {
     "version": "2.0",
@@ -60,7 +61,7 @@ def read_policy(path: Path, spec: Deployment) -> dict[str, Any]:
             text.replace(FUNCTION_IN_POLICY, f"namespace/{spec.namespace}/function/{spec.function}")
         )
     except (OSError, ValueError) as error:
-        raise DeploymentError(f"cannot read the role's policy {path}: {error}") from error
+        raise DeploymentError(_("cannot read the role's policy {path}: {error}", path=path, error=error)) from error
     return document
 
 

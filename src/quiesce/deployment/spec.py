@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from quiesce.errors import DeploymentError
+from quiesce.words import _
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -101,7 +102,7 @@ def load(path: Path) -> Deployment:
     try:
         found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=Deployment)
     except (OSError, UnicodeDecodeError) as error:
-        raise DeploymentError(f"cannot read {path}: {error}") from error
+        raise DeploymentError(_("cannot read {path}: {error}", path=path, error=error)) from error
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise DeploymentError(f"{path}: {error}") from error
     problems = [*_wrong_timers(found), *_wrong_variables(found.variables), *_wrong_url(found)]
@@ -114,33 +115,45 @@ def _wrong_timers(found: Deployment) -> Iterator[str]:
     names = [timer.name for timer in found.timers]
     for timer in found.timers:
         if len(timer.cron.split()) != _CRON_FIELDS:
-            yield f"timer {timer.name}: cron needs {_CRON_FIELDS} fields, second minute hour day month weekday year"
+            yield _(
+                "timer {name}: cron needs {cron_fields} fields, second minute hour day month weekday year",
+                name=timer.name,
+                cron_fields=_CRON_FIELDS,
+            )
         if names.count(timer.name) > 1:
-            yield f"timer {timer.name}: the name is taken"
+            yield _("timer {name}: the name is taken", name=timer.name)
 
 
 def _wrong_variables(variables: Mapping[str, str]) -> Iterator[str]:
     for name, value in variables.items():
         if name in SECRETS:
-            yield f"environment.{name}: a secret does not belong in a file; set it in your own environment"
+            yield _("environment.{name}: a secret does not belong in a file; set it in your own environment", name=name)
         elif not _VARIABLE.fullmatch(name) or name.startswith(_RESERVED):
-            yield f"environment.{name}: SCF takes letters, digits and _, and keeps {', '.join(_RESERVED)} for itself"
+            yield _(
+                "environment.{name}: SCF takes letters, digits and _, and keeps {reserved} for itself",
+                name=name,
+                reserved=", ".join(_RESERVED),
+            )
         elif not value:
-            yield f"environment.{name}: SCF takes no empty value; leave it out"
+            yield _("environment.{name}: SCF takes no empty value; leave it out", name=name)
     if "QUIESCE_HOOK_CA" not in variables:
-        yield "environment.QUIESCE_HOOK_CA: missing; name the CA file of the hooks as it lies in the package"
+        yield _("environment.QUIESCE_HOOK_CA: missing; name the CA file of the hooks as it lies in the package")
 
 
 def _wrong_url(found: Deployment) -> Iterator[str]:
     if found.url is None:
         return
     if not (found.url.intranet or found.url.extranet):
-        yield "url: with intranet and extranet off nobody reaches it"
+        yield _("url: with intranet and extranet off nobody reaches it")
     if found.variables["QUIESCE_HTTP_AUTH"] != "cam":
-        yield "environment.QUIESCE_HTTP_AUTH: the URL asks CAM for its callers, so it is cam; leave it out"
+        yield _("environment.QUIESCE_HTTP_AUTH: the URL asks CAM for its callers, so it is cam; leave it out")
 
 
 def size_problem(variables: Mapping[str, str]) -> str | None:
     """Say so when all variables together are more than SCF takes."""
     size = sum(len(name) + len(value.encode()) for name, value in variables.items())
-    return None if size < ENVIRONMENT_LIMIT_BYTES else f"the environment is {size} bytes; SCF takes fewer than 4096"
+    return (
+        None
+        if size < ENVIRONMENT_LIMIT_BYTES
+        else _("the environment is {size} bytes; SCF takes fewer than 4096", size=size)
+    )

@@ -131,7 +131,7 @@ class CloudSource:
             if record is not None:
                 yield record
         if unread:
-            self.notes.append(_("{count} records could not be read, and are not in this report.").format(count=unread))
+            self.notes.append(_("{count} records could not be read, and are not in this report.", count=unread))
 
     def lines(self, picks: Sequence[Record]) -> Iterator[Line]:
         """Ask for each target by its run and its instance."""

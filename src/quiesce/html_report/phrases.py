@@ -88,19 +88,19 @@ def duration(ms: float | None) -> str:
     if ms is None:
         return "–"
     if ms < 10:
-        return _("{value:.1f} ms").format(value=ms)
+        return _("{value:.1f} ms", value=ms)
     if ms < 1_000:
-        return _("{value:.0f} ms").format(value=ms)
+        return _("{value:.0f} ms", value=ms)
     if ms < 60_000:
-        return _("{value:.3g} s").format(value=ms / 1_000)
-    return _("{value:.1f} min").format(value=ms / 60_000)
+        return _("{value:.3g} s", value=ms / 1_000)
+    return _("{value:.1f} min", value=ms / 60_000)
 
 
 def hours(value: float | None) -> str:
     """Write an age."""
     if value is None:
         return "–"
-    return _("{value:.1f} h").format(value=value) if value < 48 else _("{value:.1f} days").format(value=value / 24)
+    return _("{value:.1f} h", value=value) if value < 48 else _("{value:.1f} days", value=value / 24)
 
 
 def moment(at: datetime | None) -> str:
