@@ -53,10 +53,10 @@ def own(directory: Path) -> Path:
     return directory
 
 
-def install(base: Path, waldir: Optional[Path] = None) -> Path:
-    """Make a cluster in ``base``/data, with its WAL elsewhere when asked to."""
+def install(base: Path, waldir: Optional[Path] = None, more: Sequence[str] = ()) -> Path:
+    """Make a cluster in ``base``/data, with its WAL elsewhere when asked to, and with ``more`` options of initdb."""
     datadir = own(base) / "data"
-    more = [f"--waldir={waldir}"] if waldir else []
+    more = [*more, *([f"--waldir={waldir}"] if waldir else [])]
     run_as_postgres(program("initdb"), "-D", datadir, "-A", "trust", "-U", USER, "--no-sync", *more)
     return datadir
 

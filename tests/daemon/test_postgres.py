@@ -178,6 +178,21 @@ def test_two_looks_at_a_server_that_writes_nothing_show_one_hold(server: Server,
     assert ("backup_start_lsn" in seen.position) == (mode == "backup_api")
 
 
+def test_the_position_is_where_the_wal_ends_on_disk_however_far_the_server_says_it_has_written(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.ask(INSERT)
+    with held(server) as hold:
+        short = server.value("SELECT pg_current_wal_lsn()::text")
+        server.ask(INSERT)
+        end = server.value("SELECT pg_current_wal_lsn()::text")
+        monkeypatch.setattr(hold, "_look", lambda *_: {"wal_lsn": short, "timeline": "1"})
+        seen = hold.witness()
+    assert short != end
+    assert seen.position["wal_lsn"] == end
+    assert f"found the WAL at {short}, and on disk it ends at {end}" in seen.lock_evidence
+
+
 def test_a_commit_between_two_looks_moves_the_position(server: Server) -> None:
     with held(server) as hold:
         first = Witness((hold.witness(),), ())

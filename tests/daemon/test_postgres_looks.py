@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from quiesced.quiescers.postgres_hold import LOOK_LIMIT_S, PostgresHold
 from quiesced.quiescers.postgres_session import STATEMENT_TIMEOUT_S, Row, Session
+from quiesced.quiescers.postgres_wal import Wal
 
 PID = 4711
+NO_FILES = Wal(Path("/nonexistent"), 1 << 24, 8192)
 
 
 class Answering:
@@ -31,10 +34,20 @@ class Answering:
         return self.rows(statement, within_s=within_s, **values)[0][0]
 
 
+def test_where_the_files_cannot_be_read_the_servers_word_stands_and_the_evidence_says_so() -> None:
+    hold = PostgresHold("ledger", cast(Session, Answering()), mode=("freeze", ""), wal=NO_FILES)
+    hold.begin(20.0)
+
+    seen = hold.witness()
+
+    assert (seen.position["wal_lsn"], seen.lock_shown) == ("0/2903620", True)
+    assert "its files could not be read (No such file or directory)" in seen.lock_evidence
+
+
 @pytest.mark.parametrize("when", ["first", "second"])
 def test_a_server_that_falls_silent_is_looked_at_once_and_not_for_as_long_as_a_statement(when: str) -> None:
     session = Answering()
-    hold = PostgresHold("ledger", cast(Session, session), mode=("freeze", ""))
+    hold = PostgresHold("ledger", cast(Session, session), mode=("freeze", ""), wal=NO_FILES)
     hold.begin(20.0)
     if when == "second":
         assert hold.witness().session_alive

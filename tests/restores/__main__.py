@@ -74,9 +74,9 @@ class Totals:
 
     @property
     def kept(self) -> bool:
-        """Whether every restore had everything, and nothing else; a position may be a record further (docs)."""
+        """Whether every restore had everything, and nothing else, and stood where the certificate says."""
         broken = self.lost or self.from_after_the_hold or self.gaps or self.damaged or self.not_started
-        return not broken and self.application == self.restores
+        return not broken and self.positions_equal == self.positions_compared and self.application == self.restores
 
 
 def _is_behind_a_page_header(certified: str, restored: str | None) -> bool:

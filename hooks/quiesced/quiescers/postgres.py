@@ -15,7 +15,7 @@ from quiesced.messages import Refusal
 from quiesced.quiescers.base import Budget, Report, Scene
 from quiesced.quiescers.postgres_guard import missing_backup_grants, missing_grants, obstacles
 from quiesced.quiescers.postgres_hold import ENGINE, PostgresHold
-from quiesced.quiescers.postgres_paths import choose_mode, written_paths
+from quiesced.quiescers.postgres_paths import choose_mode, wal_of, written_paths
 from quiesced.quiescers.postgres_session import APPLICATION_NAME, LOST, Options, Session, answering, connect, words
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ class PostgresQuiescer:
                 report = self._look(session, scene)
                 for refusal in report.refusals:
                     raise Refused(refusal.code, refusal.message)
-            hold = PostgresHold(self.name, session, mode=(report.mode, report.mode_reason))
+                wal = wal_of(session, report.paths)
+            hold = PostgresHold(self.name, session, mode=(report.mode, report.mode_reason), wal=wal)
             register(hold.leftover)
             with answering(self.name):
                 hold.begin(self._options.checkpoint_limit_s)

@@ -1,7 +1,8 @@
 """A hold of a PostgreSQL server: the freeze of its filesystems keeps its writers still, and one kept session watches.
 
 While they are frozen nothing here may need a write: the position is read from shared memory, in a statement that ``prepare``
-has run before, so that the catalog it needs is in memory and no dirty page has to make room for it.
+has run before, so that the catalog it needs is in memory and no dirty page has to make room for it. Once it stands still,
+the files say to the record where the WAL ends (postgres_wal).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from quiesced.messages import ApplicationWitness
 from quiesced.quiescers.base import Budget, HeldBy, Watched
 from quiesced.quiescers.postgres_guard import EMIT
 from quiesced.quiescers.postgres_session import LOST, STATEMENT_TIMEOUT_S, Session, answering, words
+from quiesced.quiescers.postgres_wal import Wal
 
 ENGINE = "postgres"
 STOP_LIMIT_S = 3.0
@@ -44,6 +46,7 @@ class PostgresHold:
         session: Session,
         *,
         mode: tuple[str, str],
+        wal: Wal,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,11 +54,14 @@ class PostgresHold:
         self.session = session
         self.mode, self.mode_reason = mode
         self.backup_start_lsn = ""
+        self._wal = wal
+        self._flushed_to = ""
         self.leftover: dict[str, object] = {"pid": session.pid, "started": session.started}
         self._sleep = sleep
         self._monotonic = monotonic
         self._durable_evidence = ""
         self._stood_at: dict[str, str] = {}
+        self._ends_at: dict[str, tuple[str, str]] = {}
         self._attachments: dict[str, str] = {}
 
     def begin(self, limit_s: float) -> None:
@@ -101,6 +107,7 @@ class PostgresHold:
         """Commit something of our own, which flushes all WAL before it; return the proof, or nothing when there is none."""
         target = self.session.value("SELECT pg_current_wal_insert_lsn()::text", within_s=within_s)
         self.session.rows(EMIT, within_s=within_s)
+        self._flushed_to = str(target)
         query = "SELECT pg_current_wal_flush_lsn()::text, pg_current_wal_flush_lsn() >= CAST(:target AS pg_lsn)"
         flushed, enough = self.session.rows(query, within_s=within_s, target=target)[0]
         return f"WAL is flushed to {flushed}, and {target} had been inserted before the freeze" if enough else ""
@@ -109,10 +116,11 @@ class PostgresHold:
         """Look until the position stands still: under the freeze of its filesystems no WAL can be written."""
         try:
             position, still = self._stand_still()
+            position, note = self._exactly(position) if still else (position, "")
             why = "" if still else f"the position still moved after {STILL_LIMIT_S:g} s: its WAL is not frozen"
         except LOST as error:
-            position, still, why = {}, False, words(error)
-        evidence = f"{STILL_LOOKS} looks in a row found the WAL at {position.get('wal_lsn')}" if still else why
+            position, still, note, why = {}, False, "", words(error)
+        evidence = f"{STILL_LOOKS} looks in a row found the WAL at {self._stood_at.get('wal_lsn')}{note}" if still else why
         return ApplicationWitness(
             name=self.name,
             engine=ENGINE,
@@ -139,6 +147,23 @@ class PostgresHold:
             position, equal = found, equal + 1 if found == position else 1
         self._stood_at = position if equal >= STILL_LOOKS else {}
         return position, equal >= STILL_LOOKS
+
+    def _exactly(self, position: dict[str, str]) -> tuple[dict[str, str], str]:
+        """Put the end of the WAL on disk in the place of the server's word; looked for once for each that it gives."""
+        written = position["wal_lsn"]
+        if written not in self._ends_at:
+            self._ends_at[written] = self._end_on_disk(int(position["timeline"]), written)
+        end, note = self._ends_at[written]
+        return {**position, "wal_lsn": end}, note
+
+    def _end_on_disk(self, timeline: int, written: str) -> tuple[str, str]:
+        try:
+            end = self._wal.end(timeline, self._flushed_to, written)
+        except OSError as error:
+            return written, f"; its files could not be read ({error.strerror}), and may have a record more or less"
+        if end is None:
+            return written, "; where it ends on disk could not be told, which may be a record further or less far"
+        return end, f", and on disk it ends at {end}"
 
     def _look(self, within_s: float = LOOK_LIMIT_S) -> dict[str, str]:
         pid, lsn, timeline = self.session.rows(_POSITION, within_s=within_s)[0]

@@ -9,6 +9,10 @@ from pathlib import Path
 from quiesced.messages import Refusal
 from quiesced.quiescers.base import Scene
 from quiesced.quiescers.postgres_session import Options, Session
+from quiesced.quiescers.postgres_wal import Wal
+
+WAL = "WAL"
+_WAL_SIZES = "SELECT pg_size_bytes(current_setting('wal_segment_size')), current_setting('wal_block_size')::int"
 
 Paths = tuple[tuple[str, str], ...]
 
@@ -25,12 +29,18 @@ class Written:
 def written_paths(session: Session, name: str) -> Written:
     """Ask the server. Raises what LOST names."""
     data = Path(str(_setting(session, "data_directory")))
-    places = [("data directory", data), ("WAL", data / "pg_wal")]
+    places = [("data directory", data), (WAL, data / "pg_wal")]
     scratch = [*_logs(session, data), *_statistics(session, data)]
     for space, location, temporary in _tablespaces(session):
         (scratch if temporary else places).append((f"tablespace {space}", data / location))
     refusals: list[Refusal] = []
     return Written(_real(places, name, refusals), _real(scratch, name, []), tuple(refusals))
+
+
+def wal_of(session: Session, paths: Paths) -> Wal:
+    """Say where the WAL lies, and in what pieces. Raises what LOST names."""
+    segment_bytes, page_bytes = session.rows(_WAL_SIZES)[0]
+    return Wal(Path(dict(paths)[WAL]), int(segment_bytes), int(page_bytes))
 
 
 def choose_mode(options: Options, written: Written, scene: Scene) -> tuple[str, str]:
