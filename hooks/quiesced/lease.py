@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Callable
 
+from quiesced import kept
 from quiesced.config import AllowedLimits
 from quiesced.messages import QuiesceAnswer, QuiesceRequest, Refusal, ReleaseAnswer
 from quiesced.tally import Tally
@@ -49,13 +50,13 @@ class Turn(Enum):
 class Record:
     """What is kept of a lease over a restart of the daemon.
 
-    Without ``run_id`` it was released before it was asked for; without ``release`` it was not over yet.
+    Without ``run_id`` it was released before it was asked for; without ``release`` (see kept) it was not over yet.
     """
 
     lease_id: str
     run_id: str | None
     granted: bool
-    release: ReleaseAnswer | None
+    release: str | None
 
 
 @dataclass
@@ -69,7 +70,8 @@ class _Lease:
     """When its hold, or its preparation, is over by itself."""
     request: QuiesceRequest | None = None
     quiesced: QuiesceAnswer | None = None
-    released: ReleaseAnswer | None = None
+    released: str = ""
+    """What every release is told, see kept."""
 
 
 def unsafe_limits(allowed: AllowedLimits, acquire_limit_s: float, hold_limit_s: float) -> Refusal | None:
@@ -94,7 +96,8 @@ class LeaseBook:
         self._place: _Lease | None = None
         self.tally = Tally()
         for record in records:
-            released = record.release or expired(record.lease_id, "the daemon restarted while this lease was open", 0.0)
+            restarted = expired(record.lease_id, "the daemon restarted while this lease was open", 0.0)
+            released = record.release or kept.text_of(restarted)
             granted = record.granted or record.release is None  # it may have been: count it, so no second set is made
             self._leases[record.lease_id] = _Lease(
                 record.lease_id, record.run_id, Phase.OVER, granted=granted, released=released
@@ -162,7 +165,8 @@ class LeaseBook:
         lease = self._in_phase(lease_id, Phase.ACQUIRING)
         lease.phase, lease.quiesced = Phase.OVER, answer
         code = answer.refusal.code if answer.refusal else "internal"
-        lease.released = never_held(lease_id, f"no hold was granted under this lease: it was refused with {code}")
+        never = never_held(lease_id, f"no hold was granted under this lease: it was refused with {code}")
+        lease.released = kept.text_of(never)
 
     def is_cancelled(self, lease_id: str) -> bool:
         """Whether a release arrived while the lease was being acquired."""
@@ -173,7 +177,7 @@ class LeaseBook:
         lease = self._leases.get(lease_id)
         if lease is None:
             answer = never_held(lease_id, "no hold was granted under this lease")
-            self._remember(_Lease(lease_id, None, Phase.OVER, released=answer))
+            self._remember(_Lease(lease_id, None, Phase.OVER, released=kept.text_of(answer)))
             return answer
         if lease.phase is Phase.PREPARED:
             lease.phase, lease.cancelled = Phase.ACQUIRING, True
@@ -183,7 +187,7 @@ class LeaseBook:
         if lease.phase is Phase.HELD:
             lease.phase = Phase.LETTING_GO
             return Turn.LET_GO
-        return lease.released or Turn.WAIT
+        return kept.answer_of(lease.released) if lease.released else Turn.WAIT
 
     def knows(self, lease_id: str) -> bool:
         """Whether this lease was ever asked for or released, as far as is remembered."""
@@ -203,7 +207,7 @@ class LeaseBook:
     def ended(self, lease_id: str, answer: ReleaseAnswer) -> None:
         """Note that all was let go, and what every release of this lease is told from now on."""
         lease = self._in_phase(lease_id, Phase.LETTING_GO)
-        lease.phase, lease.released = Phase.OVER, answer
+        lease.phase, lease.released, lease.quiesced, lease.request = Phase.OVER, kept.text_of(answer), None, None
         self.tally.hold_ended(expired=answer.state == "expired", reason=answer.reason, held_s=answer.held_s)
 
     def vacate(self, lease_id: str) -> None:
@@ -229,7 +233,7 @@ class LeaseBook:
 
     def records(self) -> tuple[Record, ...]:
         """Everything to keep over a restart, oldest first."""
-        return tuple(Record(le.lease_id, le.run_id, le.granted, le.released) for le in self._leases.values())
+        return tuple(Record(le.lease_id, le.run_id, le.granted, le.released or None) for le in self._leases.values())
 
     def _remember(self, lease: _Lease) -> _Lease:
         self._leases[lease.lease_id] = lease

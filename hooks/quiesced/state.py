@@ -11,16 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from quiesced import kept
 from quiesced.lease import Record
-from quiesced.messages import (
-    ApplicationWitness,
-    Attachment,
-    FilesystemWitness,
-    ReleaseAnswer,
-    Stall,
-    Step,
-    Witness,
-)
 from quiesced.place import Place
 
 
@@ -62,7 +54,7 @@ class StateDir:
 
     def write_held(self, held: Held) -> None:
         """Store what is about to be held."""
-        self._write(self._held, asdict(held))
+        self._write(self._held, json.dumps(asdict(held)))
 
     def read_held(self) -> Held | None:
         """Read what an earlier daemon was holding when it ended; None when it left nothing."""
@@ -82,17 +74,17 @@ class StateDir:
 
     def write_leases(self, records: Sequence[Record]) -> None:
         """Store every lease."""
-        self._write(self._leases, [asdict(record) for record in records])
+        self._write(self._leases, f"[{', '.join(map(_line, records))}]")
 
     def read_leases(self) -> tuple[Record, ...]:
         """Read every lease that an earlier daemon stored."""
         return tuple(_record(read) for read in self._read(self._leases) or ())
 
-    def _write(self, path: Path, content: object) -> None:
+    def _write(self, path: Path, content: str) -> None:
         """Replace a file as a whole, so that a reader never sees half of one."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
-        draft.write_text(json.dumps(content), encoding="utf-8")
+        draft.write_text(content, encoding="utf-8")
         draft.replace(path)
 
     def _read(self, path: Path) -> Any:
@@ -102,23 +94,13 @@ class StateDir:
             return None
 
 
+def _line(record: Record) -> str:
+    head = json.dumps({"lease_id": record.lease_id, "run_id": record.run_id, "granted": record.granted})
+    return f'{head[:-1]}, "release": {record.release or "null"}}}'
+
+
 def _record(read: dict[str, Any]) -> Record:
-    release = read["release"]
-    return Record(read["lease_id"], read["run_id"], read["granted"], _release(release) if release else None)
-
-
-def _release(read: dict[str, Any]) -> ReleaseAnswer:
-    witness = _witness(read["witness"]) if read["witness"] else None
-    steps = tuple(Step(**step) for step in read["steps"])
-    stalls = tuple(Stall(**stall) for stall in read["stalls"])
-    attachments = tuple(Attachment(**attachment) for attachment in read["attachments"])
-    return ReleaseAnswer(**{**read, "witness": witness, "steps": steps, "stalls": stalls, "attachments": attachments})
-
-
-def _witness(read: dict[str, Any]) -> Witness:
-    return Witness(
-        tuple(ApplicationWitness(**application) for application in read["applications"]),
-        tuple(FilesystemWitness(**filesystem) for filesystem in read["filesystems"]),
-        read["freeze"],
-        read["freeze_reason"],
-    )
+    release = json.dumps(read["release"]) if read["release"] else None
+    if release:
+        kept.answer_of(release)  # a file that holds anything else is not believed
+    return Record(read["lease_id"], read["run_id"], read["granted"], release)

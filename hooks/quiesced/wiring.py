@@ -46,7 +46,7 @@ def heal(path: Path) -> None:
 
 def serve(path: Path) -> None:
     """Serve until SIGTERM or SIGINT, then let go of everything. Raises like ``heal`` when it cannot start."""
-    memory.share_one_heap()
+    memory.stay_small()
     config, quiescers = configured(path)
     with _alone(config.state_dir):
         keeper = Keeper(config, quiescers)
