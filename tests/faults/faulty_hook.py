@@ -98,7 +98,7 @@ def wrap_state() -> None:
     """Let the state directory be full while that is the fault."""
     real = StateDir._write
 
-    def write(state: StateDir, path: Path, content: object) -> None:
+    def write(state: StateDir, path: Path, content: str) -> None:
         if INJECTOR.active("disk_full"):
             raise OSError(errno.ENOSPC, "injected", str(path))
         real(state, path, content)
