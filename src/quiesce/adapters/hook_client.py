@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import stamina
 import urllib3
 
 from quiesce import holds
+from quiesce.adapters.again import Again
 from quiesce.budget import CHECK_ATTEMPTS, prepare_timeout_s, quiesce_timeout_s, release_window_s
 from quiesce.errors import AgentError
 from quiesce.model import Limits
@@ -68,8 +68,9 @@ class HookClient:
 
     def check(self, request: holds.CheckRequest) -> holds.CheckAnswer:
         """Ask what a hold would cover; asked once more when the answer was lost."""
-        caller = stamina.RetryingCaller(attempts=CHECK_ATTEMPTS, wait_initial=0.2, wait_max=1.0, wait_jitter=0.2)
-        return caller.on(_may_ask_again)(self._post, "/v1/check", request, holds.CheckAnswer, self._settings.timeout_s)
+        again = Again(attempts=CHECK_ATTEMPTS, wait_initial_s=0.2, wait_max_s=1.0, wait_jitter_s=0.2)
+        timeout_s = self._settings.timeout_s
+        return again.call(_may_ask_again, lambda: self._post("/v1/check", request, holds.CheckAnswer, timeout_s))
 
     def prepare(self, request: holds.QuiesceRequest) -> holds.QuiesceAnswer:
         """Have everything slow done, exactly once."""
@@ -82,14 +83,15 @@ class HookClient:
 
     def release(self, request: holds.ReleaseRequest) -> holds.ReleaseAnswer:
         """Let go; asked until it is answered, or until the hold's own limit has certainly passed."""
-        caller = stamina.RetryingCaller(
+        again = Again(
             attempts=None,
-            timeout=release_window_s(self._limits),
-            wait_initial=0.05,
-            wait_max=1.0,
-            wait_jitter=0.05,
+            timeout_s=release_window_s(self._limits),
+            wait_initial_s=0.05,
+            wait_max_s=1.0,
+            wait_jitter_s=0.05,
         )
-        return caller.on(_may_ask_again)(self._post, "/v1/release", request, holds.ReleaseAnswer, self._settings.timeout_s)
+        timeout_s = self._settings.timeout_s
+        return again.call(_may_ask_again, lambda: self._post("/v1/release", request, holds.ReleaseAnswer, timeout_s))
 
     def _post(self, path: str, request: holds.Message, kind: type[A], timeout_s: float) -> A:
         body = msgspec.json.encode(request)

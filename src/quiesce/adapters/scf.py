@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import stamina
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.http_profile import HttpProfile
 
+from quiesce.adapters.again import Again
 from quiesce.adapters.tencent import MAX_MESSAGE, is_ambiguous, is_transient
 from quiesce.errors import CloudError
 from quiesce.settings import CloudSettings
@@ -48,8 +48,8 @@ class Invoker:
 
     def invoke(self, event: Mapping[str, object]) -> None:
         """Have an event delivered, at least once; asked again when the answer was lost. Raises CloudError."""
-        caller = stamina.RetryingCaller(attempts=ATTEMPTS, wait_initial=0.2, wait_max=2.0, wait_jitter=0.2)
-        caller.on(is_transient)(self._invoke, event)
+        again = Again(attempts=ATTEMPTS, wait_initial_s=0.2, wait_max_s=2.0, wait_jitter_s=0.2)
+        again.call(is_transient, lambda: self._invoke(event))
 
     def _invoke(self, event: Mapping[str, object]) -> None:
         try:

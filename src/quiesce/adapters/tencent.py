@@ -17,13 +17,13 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 import requests
-import stamina
 from tencentcloud.common.common_client import CommonClient
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
+from quiesce.adapters.again import Again
 from quiesce.budget import READ_ATTEMPTS, READ_RETRY_S
 from quiesce.errors import CloudError
 from quiesce.settings import CloudSettings
@@ -44,6 +44,7 @@ MAX_MESSAGE = 300
 
 PAGE = 100
 PAGES_AT_ONCE = 4
+_AGAIN = Again(attempts=READ_ATTEMPTS, timeout_s=READ_RETRY_S, wait_initial_s=0.2, wait_max_s=2.0, wait_jitter_s=0.2)
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Page")
@@ -132,10 +133,7 @@ class Api:
 
     def read(self, action: str, params: Mapping[str, object], answer: type[T]) -> T:
         """Call an action that changes nothing, or that may be repeated without harm; retried within READ_RETRY_S."""
-        caller = stamina.RetryingCaller(
-            attempts=READ_ATTEMPTS, timeout=READ_RETRY_S, wait_initial=0.2, wait_max=2.0, wait_jitter=0.2
-        )
-        return caller.on(is_transient)(self._paced, action, params, answer)
+        return _AGAIN.call(is_transient, lambda: self._paced(action, params, answer))
 
     def _paced(self, action: str, params: Mapping[str, object], answer: type[T]) -> T:
         self._pace(action)

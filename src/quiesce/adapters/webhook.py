@@ -15,8 +15,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
-import stamina
 
+from quiesce.adapters.again import Again
 from quiesce.errors import NotifyError
 
 ATTEMPTS = 2
@@ -39,8 +39,8 @@ def post(url: str, key: bytes, ca: Path | None, body: bytes, now: Callable[[], f
 
     Redirects are not followed, the answer's body is not read, and the environment (proxies, .netrc) has no say.
     """
-    caller = stamina.RetryingCaller(attempts=ATTEMPTS, wait_initial=0.3, wait_max=0.5, wait_jitter=0.2)
-    caller.on(_may_send_again)(_post, url, key, ca, body, now)
+    again = Again(attempts=ATTEMPTS, wait_initial_s=0.3, wait_max_s=0.5, wait_jitter_s=0.2)
+    again.call(_may_send_again, lambda: _post(url, key, ca, body, now))
 
 
 def place(url: str) -> str:
