@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -191,6 +193,38 @@ def test_the_position_is_where_the_wal_ends_on_disk_however_far_the_server_says_
     assert short != end
     assert seen.position["wal_lsn"] == end
     assert f"found the WAL at {short}, and on disk it ends at {end}" in seen.lock_evidence
+
+
+@contextmanager
+def silent(hold: PostgresHold) -> Iterator[None]:
+    """Keep the session's own backend from answering."""
+    os.kill(hold.session.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(hold.session.pid, signal.SIGCONT)
+
+
+def test_a_server_that_is_silent_at_the_last_look_is_judged_by_its_files(server: Server) -> None:
+    server.ask(INSERT)
+    with held(server, "freeze") as hold:
+        first = Witness((hold.witness(),), ())
+        with silent(hold):
+            second = Witness((hold.witness(),), ())
+    assert (refusal_of(second), gap_between(first, second)) == (None, "")
+    assert "it was silent for 0.25 s, its session is open" in second.applications[0].lock_evidence
+
+
+@pytest.mark.parametrize(("mode", "commits"), [("freeze", True), ("backup_api", False)])
+def test_a_silent_server_is_not_believed_when_its_files_moved_or_its_session_matters(
+    server: Server, mode: str, commits: bool
+) -> None:
+    with held(server, mode) as hold:
+        first = Witness((hold.witness(),), ())
+        server.ask(INSERT if commits else "SELECT 1")
+        with silent(hold):
+            second = Witness((hold.witness(),), ())
+    assert "no longer answers" in gap_between(first, second)
 
 
 def test_a_commit_between_two_looks_moves_the_position(server: Server) -> None:

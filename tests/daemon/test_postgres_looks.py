@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from quiesced.quiescers.postgres_hold import LOOK_LIMIT_S, PostgresHold
+from quiesced.quiescers.postgres_hold import LOOK_AGAIN_LIMIT_S, LOOK_LIMIT_S, PostgresHold
 from quiesced.quiescers.postgres_session import STATEMENT_TIMEOUT_S, Row, Session
 from quiesced.quiescers.postgres_wal import Wal
 
@@ -29,6 +29,9 @@ class Answering:
             self.waited_s.append(within_s)
             raise TimeoutError("timed out")
         return [[PID, "0/2903620", "00000001"]] if "pg_current_wal_lsn" in statement else [["0/2903620", True]]
+
+    def is_open(self) -> bool:
+        return True
 
     def value(self, statement: str, *, within_s: float = STATEMENT_TIMEOUT_S, **values: object) -> object:
         return self.rows(statement, within_s=within_s, **values)[0][0]
@@ -56,5 +59,5 @@ def test_a_server_that_falls_silent_is_looked_at_once_and_not_for_as_long_as_a_s
     seen = hold.witness()
 
     assert (seen.session_alive, seen.lock_shown, seen.lock_evidence) == (False, False, "timed out")
-    assert session.waited_s == [LOOK_LIMIT_S]
-    assert LOOK_LIMIT_S < STATEMENT_TIMEOUT_S
+    assert session.waited_s == [LOOK_LIMIT_S if when == "first" else LOOK_AGAIN_LIMIT_S]
+    assert LOOK_AGAIN_LIMIT_S < LOOK_LIMIT_S < STATEMENT_TIMEOUT_S

@@ -8,6 +8,7 @@ the files say to the record where the WAL ends (postgres_wal).
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Mapping
 from typing import Callable
@@ -25,8 +26,8 @@ STOP_LIMIT_S = 3.0
 DEAD_MAN_MARGIN_S = 5.0
 STILL_LOOKS = 3
 STILL_PAUSE_S = 0.0015
-LOOK_LIMIT_S = 1.0
-"""Longest wait for one look at what is held: what is not seen is no evidence, and writers wait while it is looked for."""
+LOOK_LIMIT_S, LOOK_AGAIN_LIMIT_S = 1.0, 0.25
+"""Longest wait for a look at what is held, and for the last one: writers wait while it is looked for."""
 STILL_LIMIT_S = 1.0
 """A write that came just before the freeze may move the position a moment later; not for as long as this."""
 
@@ -119,7 +120,7 @@ class PostgresHold:
             position, note = self._exactly(position) if still else (position, "")
             why = "" if still else f"the position still moved after {STILL_LIMIT_S:g} s: its WAL is not frozen"
         except LOST as error:
-            position, still, note, why = {}, False, "", words(error)
+            position, still, note, why = self._without_an_answer(error)
         evidence = f"{STILL_LOOKS} looks in a row found the WAL at {self._stood_at.get('wal_lsn')}{note}" if still else why
         return ApplicationWitness(
             name=self.name,
@@ -138,7 +139,7 @@ class PostgresHold:
 
     def _stand_still(self) -> tuple[dict[str, str], bool]:
         ends_s = self._monotonic() + STILL_LIMIT_S
-        position, equal = self._look(), 1
+        position, equal = self._look(LOOK_AGAIN_LIMIT_S if self._stood_at else LOOK_LIMIT_S), 1
         if position == self._stood_at:  # the second witness: it has stood there since the first
             return position, True
         while equal < STILL_LOOKS and self._monotonic() < ends_s:
@@ -155,6 +156,27 @@ class PostgresHold:
             self._ends_at[written] = self._end_on_disk(int(position["timeline"]), written)
         end, note = self._ends_at[written]
         return {**position, "wal_lsn": end}, note
+
+    def _without_an_answer(self, error: Exception) -> tuple[dict[str, str], bool, str, str]:
+        """Judge a server that did not answer the last look by its files; without them, it is not seen.
+
+        A query may need a page that takes the place of a changed one, which cannot be written before the thaw. What the
+        freeze holds is the disk, and in mode ``freeze`` nothing depends on the session.
+        """
+        position = self._stood_at
+        silent = isinstance(error, (TimeoutError, socket.timeout)) and self.session.is_open()
+        if self.mode != "freeze" or not position or not silent:
+            return {}, False, "", words(error)
+        try:
+            end = self._wal.end(int(position["timeline"]), self._flushed_to, position["wal_lsn"])
+        except OSError:
+            end = None
+        if end is None or end != self._ends_at[position["wal_lsn"]][0]:
+            return {}, False, "", words(error)
+        note = (
+            f"; asked again it was silent for {LOOK_AGAIN_LIMIT_S:g} s, its session is open, its WAL on disk ends at {end}"
+        )
+        return {**position, "wal_lsn": end}, True, note, ""
 
     def _end_on_disk(self, timeline: int, written: str) -> tuple[str, str]:
         try:

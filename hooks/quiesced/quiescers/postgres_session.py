@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -112,6 +113,14 @@ class Session:
     def identity(self) -> str:
         """Names the session so that no later one is taken for it."""
         return f"backend {self.pid} since {self.started}"
+
+    def is_open(self) -> bool:
+        """Whether the server has not hung up."""
+        if self.fileno() < 0:
+            return False
+        watched = select.poll()
+        watched.register(self.fileno(), select.POLLRDHUP)
+        return not watched.poll(0)
 
     def fileno(self) -> int:
         """Descriptor of the socket under the connection; -1 when closed."""
