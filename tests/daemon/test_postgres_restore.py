@@ -16,7 +16,7 @@ from quiesced.quiescers.postgres import PostgresQuiescer
 from quiesced.quiescers.postgres_session import Options
 from tests.daemon import postgres
 from tests.daemon.postgres import Server, needs_postgres
-from tests.daemon.test_postgres import budget
+from tests.daemon.postgres_shop import budget
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.lab, needs_postgres]
