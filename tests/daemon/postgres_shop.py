@@ -35,12 +35,17 @@ def base() -> Iterator[Path]:
 def shop(base: Path) -> Iterator[Server]:
     datadir = postgres.install(base / "cluster", waldir=base / "cluster" / "wal")
     with postgres.running(datadir, run_dir=base / "run") as server:
-        server.ask("CREATE TABLE orders (id SERIAL PRIMARY KEY, item TEXT)")
-        server.ask("CREATE ROLE quiesced LOGIN")
-        server.ask("GRANT pg_monitor, pg_checkpoint TO quiesced")
-        server.ask("GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean) TO quiesced")
-        server.ask("GRANT EXECUTE ON FUNCTION pg_backup_stop(boolean) TO quiesced")
+        open_shop(server)
         yield server
+
+
+def open_shop(server: Server) -> None:
+    """Make the table, and the role as quiesced.example.toml has it."""
+    server.ask("CREATE TABLE orders (id SERIAL PRIMARY KEY, item TEXT)")
+    server.ask("CREATE ROLE quiesced LOGIN")
+    server.ask("GRANT pg_monitor, pg_checkpoint TO quiesced")
+    server.ask("GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean) TO quiesced")
+    server.ask("GRANT EXECUTE ON FUNCTION pg_backup_stop(boolean) TO quiesced")
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from quiesce_lab.cloud import Cloud, tc3
 from quiesce_lab.errors import LabError
 
 REGION = "ap-guangzhou"
+ALLOWED_EVERY_S = 0.1
+"""How often a test may ask for what it waits for: the lab refuses the 21st call of an action within a second."""
 SECRET_ID, SECRET_KEY, TOKEN = "AKIDlab", "key-of-the-lab", "token-of-the-lab"
 VERSIONS = {
     "cbs": "2017-03-12",

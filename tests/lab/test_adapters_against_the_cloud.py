@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,14 +18,14 @@ from quiesce.adapters.disks import find_disks
 from quiesce.adapters.rate_limit import RateLimit
 from quiesce.adapters.tencent import Cloud
 from quiesce.errors import CloudError
-from quiesce.model import Intent
+from quiesce.model import Intent, Snapshot
 from quiesce.naming import pending
 from quiesce.plan import Disk, Instance, make_plans
 from quiesce.policies import Policy, TagSelector, Targets
 from quiesce.request import Request, Trigger
 from quiesce.settings import CloudSettings, Credentials
 from quiesce_lab.cloud import faults
-from tests.lab.cloud_world import REGION, SECRET_ID, SECRET_KEY, TOKEN, Lab, running_lab
+from tests.lab.cloud_world import ALLOWED_EVERY_S, REGION, SECRET_ID, SECRET_KEY, TOKEN, Lab, running_lab
 from tests.waiting import wait_until
 
 DISK = "disk-aaaa1111"
@@ -74,6 +74,11 @@ def create(lab: Lab, intent: Intent = INTENT) -> str:
     return store.create(intent, timeout_s=1.0)
 
 
+def found_in_the_end(lab: Lab) -> Mapping[str, Snapshot]:
+    store = store_of(lab)
+    return wait_until(lambda: store.find([INTENT]), every_s=ALLOWED_EVERY_S)
+
+
 def names_of(lab: Lab) -> list[str]:
     return [snapshot.name for snapshot in lab.cloud.world.estate().snapshots.values()]
 
@@ -85,11 +90,11 @@ def test_what_is_prepared_created_labelled_is_found_again_with_its_tags(lab: Lab
     store.connect([INTENT, OTHER_INTENT])
     with ThreadPoolExecutor() as pool:
         ids = list(pool.map(lambda intent: store.create(intent, timeout_s=1.0), [INTENT, OTHER_INTENT]))
-    early = wait_until(lambda: store.find([INTENT, OTHER_INTENT]))
+    early = wait_until(lambda: store.find([INTENT, OTHER_INTENT]), every_s=ALLOWED_EVERY_S)
     assert early[DISK].name == pending(INTENT.name)
     names = dict(zip(ids, (INTENT.name, OTHER_INTENT.name), strict=True))
     store.label(names, {f"key-{n}": "value" for n in range(12)} | {"quiesce:level": "application"})
-    found = wait_until(lambda: store.find([INTENT, OTHER_INTENT]))
+    found = wait_until(lambda: store.find([INTENT, OTHER_INTENT]), every_s=ALLOWED_EVERY_S)
 
     assert [found[DISK].snapshot_id, found[OTHER].snapshot_id] == ids
     assert found[DISK].name == INTENT.name
@@ -100,7 +105,7 @@ def test_what_is_prepared_created_labelled_is_found_again_with_its_tags(lab: Lab
 def test_a_snapshot_is_seen_on_its_way_to_normal(lab: Lab) -> None:
     store = store_of(lab)
     create(lab)
-    early = wait_until(lambda: store.find([INTENT]))[DISK]
+    early = wait_until(lambda: store.find([INTENT]), every_s=ALLOWED_EVERY_S)[DISK]
     lab.clock.passed_s = 60.0  # within the five minutes that a signature may be off
     late = store.find([INTENT])[DISK]
 
@@ -145,7 +150,7 @@ def test_a_create_whose_outcome_is_unknown_is_ambiguous_sent_once_and_found_by_n
 
     assert failed.ambiguous
     if made:
-        assert wait_until(lambda: store_of(lab).find([INTENT]))[DISK].name == pending(INTENT.name)
+        assert found_in_the_end(lab)[DISK].name == pending(INTENT.name)
     assert len(lab.cloud.record.of("CreateSnapshot")) == 1
     assert names_of(lab) == [pending(INTENT.name)] * made
 
@@ -168,7 +173,7 @@ def test_a_create_that_was_refused_is_not_ambiguous(lab: Lab, fault: faults.Faul
 
 def test_a_second_snapshot_of_a_disk_that_is_creating_one_is_refused(lab: Lab) -> None:
     create(lab)
-    wait_until(lambda: store_of(lab).find([INTENT]))
+    found_in_the_end(lab)
     with pytest.raises(CloudError, match=f"{DISK} is being snapshotted already") as refused:
         store_of(lab).connect([INTENT])
 
@@ -236,7 +241,7 @@ def test_the_run_record_can_be_searched_by_its_fields(lab: Lab) -> None:
     RunRecords(cloud_of(lab), "topic-1").write(records, now_ms)
 
     query = {"TopicId": "topic-1", "From": now_ms - 1, "To": now_ms + 1, "QueryString": "run_id:r-2"}
-    (line,) = wait_until(lambda: lab.call("cls", "SearchLog", query)["Results"])
+    (line,) = wait_until(lambda: lab.call("cls", "SearchLog", query)["Results"], every_s=ALLOWED_EVERY_S)
     content = {"run_id": "r-2", "level": "application", "snapshots": f'{{"{DISK}":"snap-2"}}'}
     assert json.loads(line["LogJson"]) == content
     assert line["Time"] == now_ms

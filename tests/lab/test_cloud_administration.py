@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from quiesce.deployment.role import TRUST
-from tests.lab.cloud_world import Lab, running_lab
+from tests.lab.cloud_world import ALLOWED_EVERY_S, Lab, running_lab
 from tests.lab.shells import DirectoryShell
 from tests.waiting import wait_until
 
@@ -214,7 +214,7 @@ def test_a_command_runs_on_the_instance_and_its_output_is_shown_on_request_only(
     lab.cloud.world.add_automation_agent("ins-a", DirectoryShell(tmp_path / "ins-a"))
     script = "echo here; pwd >&2; exit 3"
     lab.call("tat", "RunCommand", {"Content": encoded(script), "InstanceIds": ["ins-a"]})
-    wait_until(lambda: ended(lab), every_s=0.1)
+    wait_until(lambda: ended(lab), every_s=ALLOWED_EVERY_S)
     assert tasks(lab)[0]["TaskResult"]["Output"] == ""
     (shown,) = tasks(lab, HideOutput=False)
     assert (shown["TaskStatus"], shown["TaskResult"]["ExitCode"]) == ("FAILED", 3)
@@ -228,7 +228,7 @@ def test_a_long_output_is_cut_and_a_long_command_stopped(lab: Lab, tmp_path: Pat
     lab.cloud.world.add_automation_agent("ins-a", DirectoryShell(tmp_path / "ins-a"))
     for script in ("head -c 30000 /dev/zero", "sleep 60"):
         lab.call("tat", "RunCommand", {"Content": encoded(script), "InstanceIds": ["ins-a"], "Timeout": 1})
-    wait_until(lambda: ended(lab), every_s=0.1)
+    wait_until(lambda: ended(lab), every_s=ALLOWED_EVERY_S)
     cut, stopped = tasks(lab, HideOutput=False)
     assert (len(base64.b64decode(cut["TaskResult"]["Output"])), cut["TaskResult"]["Dropped"]) == (
         24 * 1024,

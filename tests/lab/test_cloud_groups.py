@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quiesce_lab.cloud import faults
-from tests.lab.cloud_world import Lab, running_lab
+from tests.lab.cloud_world import ALLOWED_EVERY_S, Lab, running_lab
 from tests.waiting import wait_until
 
 DISKS = ["disk-a", "disk-b", "disk-c"]
@@ -205,4 +205,4 @@ def test_a_member_deleted_alone_leaves_its_group_and_the_last_one_takes_it_along
 
     assert groups(lab)[0]["SnapshotIdSet"] == ids[1:]
     lab.call("cbs", "DeleteSnapshots", {"SnapshotIds": ids[1:]})
-    wait_until(lambda: groups(lab) == [])
+    wait_until(lambda: groups(lab) == [], every_s=ALLOWED_EVERY_S)

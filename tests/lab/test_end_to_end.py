@@ -11,6 +11,7 @@ import pytest
 from quiesce_lab import rivals
 from quiesce_lab.stage import Stage, stage
 from quiesce_lab.trial import by_function, by_rival, report_of, run_trial, run_until_broken
+from tests.lab.cloud_world import ALLOWED_EVERY_S
 from tests.lab.conftest import EVENT_BUS
 from tests.lab.situations import assert_writable, sessions, setting, target_of
 from tests.waiting import wait_until
@@ -76,7 +77,7 @@ def listed(lab: Stage, snapshot_id: str) -> list[dict[str, Any]]:
 def test_the_snapshot_is_named_and_tagged(lab: Stage) -> None:
     certificate = target_of(lab.fire())["certificate"]
     (snapshot_id,) = certificate["snapshots"].values()
-    (snapshot,) = wait_until(lambda: listed(lab, snapshot_id))
+    (snapshot,) = wait_until(lambda: listed(lab, snapshot_id), every_s=ALLOWED_EVERY_S)
     tags = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
     disk = lab.host.disk_ids[0].removeprefix("disk-")
     assert snapshot["SnapshotName"] == f"quiesce-nightly-{certificate['run_id']}-{disk}"

@@ -17,7 +17,7 @@ from quiesce.naming import pending
 from quiesce.plan import expiry_in
 from quiesce_lab.cloud import faults
 from quiesce_lab.cloud.model import Snapshot
-from tests.lab.cloud_world import Lab, running_lab
+from tests.lab.cloud_world import ALLOWED_EVERY_S, Lab, running_lab
 from tests.lab.test_adapters_against_the_cloud import cloud_of, store_of
 from tests.waiting import wait_until
 
@@ -54,7 +54,7 @@ def there(lab: Lab) -> dict[str, Snapshot]:
 def test_a_group_is_made_found_labelled_and_then_found_by_the_names_of_its_members(lab: Lab) -> None:
     store = prepared(lab)
     group_id = store.create(*INTENTS, timeout_s=1.0)
-    found = wait_until(lambda: store.find(INTENTS))
+    found = wait_until(lambda: store.find(INTENTS), every_s=ALLOWED_EVERY_S)
     names = {found[intent.disk_id].snapshot_id: intent.name for intent in INTENTS}
     store.label(names, {"quiesce:level": "application"}, expires_at=SOON)
     again = store.find(INTENTS)
@@ -86,7 +86,8 @@ def test_a_group_whose_outcome_is_unknown_is_ambiguous_sent_once_and_found_by_na
 
     assert failed.value.ambiguous
     if made:
-        assert wait_until(lambda: len(store_of(lab).find(INTENTS)) == made)
+        store = store_of(lab)
+        assert wait_until(lambda: len(store.find(INTENTS)) == made, every_s=ALLOWED_EVERY_S)
     assert len(lab.cloud.record.of("CreateSnapshotGroup")) == 1
     assert len(there(lab)) == made
 

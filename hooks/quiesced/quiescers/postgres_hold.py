@@ -1,8 +1,11 @@
 """A hold of a PostgreSQL server: the freeze of its filesystems keeps its writers still, and one kept session watches.
 
 While they are frozen nothing here may need a write: the position is read from shared memory, in a statement that ``prepare``
-has run before, so that the catalog it needs is in memory and no dirty page has to make room for it. Once it stands still,
-the files say to the record where the WAL ends (postgres_wal).
+has run before, so that the catalog it needs is in memory and no dirty page has to make room for it. A backend also puts
+what it counted into shared statistics before it waits for the next statement, once a second at most (pgstat_report_stat).
+Where dynamic_shared_memory_type is ``mmap`` these are files of the data directory, so it is told to do it before the freeze;
+a look counts nothing that there would be to put. Once the position stands still, the files say to the record where the WAL
+ends (postgres_wal).
 """
 
 from __future__ import annotations
@@ -110,7 +113,9 @@ class PostgresHold:
         self.session.rows(EMIT, within_s=within_s)
         self._flushed_to = str(target)
         query = "SELECT pg_current_wal_flush_lsn()::text, pg_current_wal_flush_lsn() >= CAST(:target AS pg_lsn)"
-        flushed, enough = self.session.rows(query, within_s=within_s, target=target)[0]
+        if self.session.version >= 150000:  # before, statistics went to a process of their own
+            query += ", pg_stat_force_next_flush()::text"
+        flushed, enough, *_ = self.session.rows(query, within_s=within_s, target=target)[0]
         return f"WAL is flushed to {flushed}, and {target} had been inserted before the freeze" if enough else ""
 
     def witness(self) -> ApplicationWitness:
@@ -160,8 +165,8 @@ class PostgresHold:
     def _without_an_answer(self, error: Exception) -> tuple[dict[str, str], bool, str, str]:
         """Judge a server that did not answer the last look by its files; without them, it is not seen.
 
-        A query may need a page that takes the place of a changed one, which cannot be written before the thaw. What the
-        freeze holds is the disk, and in mode ``freeze`` nothing depends on the session.
+        Whatever a backend needs to write waits for the thaw, and it with it. What the freeze holds is the disk, and in mode
+        ``freeze`` nothing depends on the session.
         """
         position = self._stood_at
         silent = isinstance(error, (TimeoutError, socket.timeout)) and self.session.is_open()
