@@ -8,7 +8,7 @@ from quiesce.budget import DISCARD_S, HOLD_MARGIN_S, PREFLUSH_S, RELEASE_MARGIN_
 from quiesce.model import OnPartial
 from quiesce.policies import Policy, Targets
 from quiesce.settings import Settings
-from tests.function.test_request import settings
+from tests.function.requests_made import settings
 
 POLICY = Policy(targets=Targets(instances=("ins-00lycyy6",)), acquire_limit_s=2.0, hold_limit_s=10.0)
 PLENTY_S = 900.0

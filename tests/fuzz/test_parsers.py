@@ -16,8 +16,8 @@ from quiesce.request import Request, Trigger, parse
 from quiesce.settings import HttpAuth
 from quiesced import decode
 from quiesced.errors import RequestRefused
-from tests.function.test_request import CONTEXT, NOW, event, signed
-from tests.function.test_request import settings as function_settings
+from tests.function.requests_made import CONTEXT, NOW, event, signed
+from tests.function.requests_made import settings as function_settings
 
 BOUNDED = settings(max_examples=150, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20))
