@@ -1,9 +1,9 @@
-"""Keeps src/quiesce/locale: finds every text that a person reads, and compiles what was translated (gettext).
+"""Keeps the catalogs of both programs: finds every text that a person reads, and compiles what was translated (gettext).
 
     python -m scripts.languages            brings the .po files up to date, keeping what is translated, and compiles them
     python -m scripts.languages --missing  prints what is not translated
 
-Texts are the arguments of ``_(...)`` in the code and in templates, and the helps of the command and its options.
+Texts are the arguments of ``_(...)`` and ``later(...)`` in the code and in templates, and what click shows of the command.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -22,36 +23,50 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from quiesce import words as said_by_quiesce
 from quiesce.cli import PLACES, main
-from quiesce.words import LANGUAGES, LOCALE
+from quiesce.words import LANGUAGES
+from quiesced import words as said_by_quiesced
 
-SOURCE = LOCALE.parent
 NO_DATE = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """The same texts shall give the same file."""
 _IN_TEMPLATES = re.compile(r"""_\(\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*\)""")
 
 
-def texts() -> list[str]:
-    """Find every text, in order and once."""
-    os.environ["QUIESCE_LANGUAGE"] = "en"
-    found = [*_called(), *_in_templates(), *_helps()]
-    return list(dict.fromkeys(text for text in found if text))
+@dataclass(frozen=True)
+class Program:
+    """One of the two, with catalogs of its own."""
 
+    name: str
+    source: Path
+    say: Callable[[str, str], str]
+    """What a text is in a language."""
+    more: Callable[[], Iterator[str]] = lambda: iter(())
+    """Texts that are no arguments."""
 
-def catalog_of(language: str) -> Catalog:
-    """Read what is translated, and nothing that is no longer said."""
-    path = po_of(language)
-    known = read_po(io.BytesIO(path.read_bytes()), locale=language) if path.exists() else Catalog(locale=language)
-    fresh = Catalog(locale=language, project="quiesce", fuzzy=False)
-    for text in texts():
-        message = known.get(text)
-        fresh.add(text, message.string if message is not None else "")
-    return fresh
+    def texts(self) -> list[str]:
+        """Find every text, in order and once."""
+        os.environ["QUIESCE_LANGUAGE"] = "en"
+        found = [*_called(self.source), *_in_templates(self.source), *self.more()]
+        return list(dict.fromkeys(text for text in found if text))
 
+    def catalog_of(self, language: str) -> Catalog:
+        """Read what is translated, and nothing that is no longer said."""
+        path = self.po_of(language)
+        known = read_po(io.BytesIO(path.read_bytes()), locale=language) if path.exists() else Catalog(locale=language)
+        fresh = Catalog(locale=language, project=self.name, fuzzy=False)
+        for text in self.texts():
+            message = known.get(text)
+            fresh.add(text, message.string if message is not None else "")
+        return fresh
 
-def po_of(language: str) -> Path:
-    """Where a language's texts are."""
-    return LOCALE / language / "LC_MESSAGES" / "quiesce.po"
+    def po_of(self, language: str) -> Path:
+        """Where a language's texts are."""
+        return self.source / "locale" / language / "LC_MESSAGES" / f"{self.name}.po"
+
+    def missing(self, language: str) -> list[str]:
+        """Name every text that has no translation."""
+        return [str(message.id) for message in self.catalog_of(language) if message.id and not message.string]
 
 
 def po_text(catalog: Catalog) -> bytes:
@@ -70,20 +85,15 @@ def mo_bytes(catalog: Catalog) -> bytes:
     return content.getvalue()
 
 
-def missing(language: str) -> list[str]:
-    """Name every text that has no translation."""
-    return [str(message.id) for message in catalog_of(language) if message.id and not message.string]
-
-
-def _called() -> Iterator[str]:
-    for path in sorted(SOURCE.rglob("*.py")):
+def _called(source: Path) -> Iterator[str]:
+    for path in sorted(source.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("_", "later"):
                 yield from (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
 
 
-def _in_templates() -> Iterator[str]:
-    for path in sorted(SOURCE.rglob("*.j2")):
+def _in_templates(source: Path) -> Iterator[str]:
+    for path in sorted(source.rglob("*.j2")):
         yield from (ast.literal_eval(found) for found in _IN_TEMPLATES.findall(path.read_text()))
 
 
@@ -101,19 +111,27 @@ def _helps_of(command: click.Command) -> Iterator[str]:
             yield from _helps_of(command.get_command(context, name) or command)
 
 
+PROGRAMS = (
+    Program("quiesce", Path(said_by_quiesce.__file__).parent, said_by_quiesce.words, _helps),
+    Program("quiesced", Path(said_by_quiesced.__file__).parent, said_by_quiesced.words),
+)
+
+
 def bring_up_to_date() -> None:
     """Write the files of every language."""
-    for language in LANGUAGES[1:]:
-        catalog = catalog_of(language)
-        po_of(language).parent.mkdir(parents=True, exist_ok=True)
-        po_of(language).write_bytes(po_text(catalog))
-        po_of(language).with_suffix(".mo").write_bytes(mo_bytes(catalog))
+    for program in PROGRAMS:
+        for language in LANGUAGES[1:]:
+            catalog, path = program.catalog_of(language), program.po_of(language)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(po_text(catalog))
+            path.with_suffix(".mo").write_bytes(mo_bytes(catalog))
 
 
 if __name__ == "__main__":
     if "--missing" in sys.argv:
-        for language in LANGUAGES[1:]:
-            for text in missing(language):
-                print(f"{language}: {text!r}")
+        for program in PROGRAMS:
+            for language in LANGUAGES[1:]:
+                for text in program.missing(language):
+                    print(f"{program.name} {language}: {text!r}")
     else:
         bring_up_to_date()

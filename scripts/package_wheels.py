@@ -97,9 +97,9 @@ def keep_only(folder: Path, names: Iterable[str]) -> None:
 
 
 def copy_program(source: Path, target: Path) -> None:
-    """Copy a program's own files: Python, TOML, templates and the typing marker, and nothing else that may lie about."""
+    """Copy a program's own files: Python, TOML, templates, catalogs and the typing marker; nothing else that lies about."""
     for path in sorted(source.rglob("*")):
-        if path.is_file() and (path.suffix in {".py", ".toml", ".j2", ".css"} or path.name == "py.typed"):
+        if path.is_file() and (path.suffix in {".py", ".toml", ".j2", ".css", ".mo"} or path.name == "py.typed"):
             copy = target / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())

@@ -10,6 +10,7 @@ from typing import Any
 from quiesced import auth
 from quiesced.config import Config
 from quiesced.errors import QuiescedError
+from quiesced.words import _
 
 TIMEOUT_S = 30.0
 
@@ -32,7 +33,9 @@ def ask(config: Config, method: str, path: str, message: dict[str, object]) -> d
         connection.request(method, path, body, headers)
         answer = json.loads(connection.getresponse().read())
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise DaemonSilentError(f"no daemon answers at {config.listen.host}:{config.listen.port}: {error}") from error
+        listen = config.listen
+        words = _("no daemon answers at {host}:{port}: {error}", host=listen.host, port=listen.port, error=error)
+        raise DaemonSilentError(words) from error
     finally:
         connection.close()
     if "error" in answer:
@@ -54,4 +57,5 @@ def _insist_on_our_certificate(connected: Any, config: Config) -> None:
     first = config.listen.certificate.read_text(encoding="ascii").partition("-----END CERTIFICATE-----")
     ours = ssl.PEM_cert_to_DER_cert("".join(first[:2]))
     if connected.getpeercert(binary_form=True) != ours:
-        raise DaemonSilentError("who answers does not have the configured certificate; restart quiesced after changing it")
+        words = _("who answers does not have the configured certificate; restart quiesced after changing it")
+        raise DaemonSilentError(words)

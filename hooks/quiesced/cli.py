@@ -20,6 +20,7 @@ from quiesced.messages import PROTOCOL
 from quiesced.preview import preview
 from quiesced.rehearsal import options as rehearsal_options
 from quiesced.survey import LinuxSurveyor
+from quiesced.words import _
 
 DEFAULT_CONFIG = Path("/etc/quiesced/quiesced.toml")
 
@@ -40,30 +41,32 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="quiesced", description="Holds an instance still while its disks are snapshotted.")
+    parser = argparse.ArgumentParser(
+        prog="quiesced", description=_("Holds an instance still while its disks are snapshotted.")
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, do, words in (
-        ("serve", _serve, "answer the function until told to stop"),
-        ("check", _check, "show what a hold would cover and what stands in its way; changes nothing"),
+        ("serve", _serve, _("answer the function until told to stop")),
+        ("check", _check, _("show what a hold would cover and what stands in its way; changes nothing")),
         (
             "rehearse",
             _rehearse,
-            "hold once without a snapshot, kill a holder once, and say whether holding is safe here",
+            _("hold once without a snapshot, kill a holder once, and say whether holding is safe here"),
         ),
-        ("status", _status, "show what the running daemon holds"),
-        ("release", _release, "let go of a lease that the running daemon holds"),
-        ("heal", _heal, "let go of what a daemon that has ended left held"),
-        ("precompile", precompile.run, "write this program with its code compiled for this Python; for installers"),
-        ("when-idle", when_idle.run, "run a command when nothing is held, and let nothing be held meanwhile"),
+        ("status", _status, _("show what the running daemon holds")),
+        ("release", _release, _("let go of a lease that the running daemon holds")),
+        ("heal", _heal, _("let go of what a daemon that has ended left held")),
+        ("precompile", precompile.run, _("write this program with its code compiled for this Python; for installers")),
+        ("when-idle", when_idle.run, _("run a command when nothing is held, and let nothing be held meanwhile")),
     ):
         command = commands.add_parser(name, help=words)
-        command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: %(default)s")
+        command.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help=_("default: %(default)s"))
         command.set_defaults(do=do)
         if name == "release":
             command.add_argument("lease_id")
         if name == "check":
-            command.add_argument("--disk", action="append", metavar="DISK_ID", help="may be repeated")
+            command.add_argument("--disk", action="append", metavar="DISK_ID", help=_("may be repeated"))
         if name == "rehearse":
             rehearsal_options.add(command)
         if name == "when-idle":
@@ -84,19 +87,20 @@ def _heal(given: argparse.Namespace) -> int:
 
 
 def _status(given: argparse.Namespace) -> int:
-    config, _ = wiring.configured(given.config)
+    config = wiring.configured(given.config)[0]
     answer = ask(config, "GET", "/v1/status", {})
-    print(f"state           {answer['state']}")
+    print(listing.padded(_("state"), 16) + answer["state"])
     if answer["lease_id"]:
-        print(f"lease           {answer['lease_id']} of run {answer['run_id']}")
-        print(f"ends by itself  in {answer['hold_remaining_s']:.1f} s")
+        held = _("{lease_id} of run {run_id}", lease_id=answer["lease_id"], run_id=answer["run_id"])
+        print(listing.padded(_("lease"), 16) + held)
+        print(listing.padded(_("ends by itself"), 16) + _("in {left_s:.1f} s", left_s=answer["hold_remaining_s"]))
     return 0
 
 
 def _release(given: argparse.Namespace) -> int:
-    config, _ = wiring.configured(given.config)
+    config = wiring.configured(given.config)[0]
     answer = ask(config, "POST", "/v1/release", {"protocol": PROTOCOL, "lease_id": given.lease_id})
-    print(f"{answer['state']}: {answer['reason'] or 'held without a gap'}")
+    print(f"{answer['state']}: {answer['reason'] or _('held without a gap')}")
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Callable, Optional
 from quiesced.errors import ConfigError
 from quiesced.permissions import private_problem, tampering_problem
 from quiesced.tables import Table
+from quiesced.words import _, later
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -131,7 +132,7 @@ def _listen(table: Table) -> Listen:
     table.close()
     for key, file in (("certificate", listen.certificate), ("client_ca", listen.client_ca)):
         if file is not None and file.is_absolute() and not file.is_file():
-            table.problem(key, f"no such file: {file}")
+            table.problem(key, _("no such file: {file}", file=file))
         elif file is not None and file.is_absolute():
             _insist(table, key, file, tampering_problem)
     _insist(table, "private_key", listen.private_key, private_problem)
@@ -141,7 +142,7 @@ def _listen(table: Table) -> Listen:
 def _keys(table: Table) -> dict[str, bytes]:
     names = table.names()
     if not names:
-        table.problem("", "must name at least one key: <key id> = <file with the shared secret>")
+        table.problem("", _("must name at least one key: <key id> = <file with the shared secret>"))
     return {name: _secret(table, name) for name in names}
 
 
@@ -149,12 +150,13 @@ def _secret(table: Table, name: str) -> bytes:
     """Read one shared secret. What the file holds is never part of a message."""
     file = table.path(name)
     if not _KEY_ID.fullmatch(name):
-        table.problem(name, f"a key id must match {_KEY_ID.pattern}")
+        table.problem(name, _("a key id must match {pattern}", pattern=_KEY_ID.pattern))
     if _insist(table, name, file, private_problem):
         secret = file.read_text(encoding="utf-8").strip()
         if len(secret) >= MIN_SECRET:
             return secret.encode()
-        table.problem(name, f"{file} must hold at least {MIN_SECRET} characters; openssl rand -hex 32 makes a good one")
+        words = later("{file} must hold at least {least} characters; openssl rand -hex 32 makes a good one")
+        table.problem(name, _(words, file=file, least=MIN_SECRET))
     return b""
 
 
@@ -176,7 +178,7 @@ def _limits(table: Table) -> AllowedLimits:
 def _application(table: Table) -> ApplicationConfig:
     name, engine = table.text("name"), table.text("engine")
     if name and not _NAME.fullmatch(name):
-        table.problem("name", f"must match {_NAME.pattern}")
+        table.problem("name", _("must match {pattern}", pattern=_NAME.pattern))
     return ApplicationConfig(name, engine, table.rest())
 
 
@@ -184,5 +186,5 @@ def _applications(applications: tuple[ApplicationConfig, ...], check: CheckAppli
     names = [application.name for application in applications]
     for index, application in enumerate(applications):
         if application.name in names[:index]:
-            yield f"application[{index}].name: {application.name!r} is taken"
+            yield f"application[{index}].name: " + _("{name!r} is taken", name=application.name)
         yield from check(application, f"application[{index}]")

@@ -7,6 +7,11 @@ import stat
 from pathlib import Path
 from typing import Optional
 
+from quiesced.words import _, later
+
+_OTHERS = later("{place} belongs to another user (uid {uid}); run chown root {place}")
+_WRITABLE = later("others may write {place}; run chmod go-w {place}")
+
 
 def private_problem(path: Path) -> Optional[str]:
     """Say why a file is not fit to hold a secret; None when it is."""
@@ -14,8 +19,8 @@ def private_problem(path: Path) -> Optional[str]:
         mode = path.stat().st_mode
         path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        return f"cannot be read: {error}"
-    return f"others may read it; run chmod 0600 {path}" if mode & 0o007 else tampering_problem(path)
+        return _("cannot be read: {error}", error=error)
+    return _("others may read it; run chmod 0600 {path}", path=path) if mode & 0o007 else tampering_problem(path)
 
 
 def tampering_problem(path: Path) -> Optional[str]:
@@ -27,12 +32,12 @@ def tampering_problem(path: Path) -> Optional[str]:
     try:
         found = [(place, place.stat()) for place in (real, real.parent)]
     except OSError as error:
-        return f"cannot be looked at: {error}"
+        return _("cannot be looked at: {error}", error=error)
     for place, status in found:
         if status.st_uid not in (0, os.geteuid()):
-            return f"{place} belongs to another user (uid {status.st_uid}); run chown root {place}"
+            return _(_OTHERS, place=place, uid=status.st_uid)
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"others may write {place}; run chmod go-w {place}"
+            return _(_WRITABLE, place=place)
     return None
 
 
@@ -44,7 +49,7 @@ def program_problem(path: Path) -> Optional[str]:
     """
     real = Path(os.path.realpath(path))
     if not real.is_file() or not os.access(str(real), os.X_OK):
-        return "it is not an executable file"
+        return _("it is not an executable file")
     problem = tampering_problem(path)
     directories = dict.fromkeys((*real.parent.parents, path.parent, *path.parent.parents))
     return problem or next((found for found in map(_directory_problem, directories) if found), None)
@@ -54,9 +59,9 @@ def _directory_problem(directory: Path) -> Optional[str]:
     try:
         status = directory.stat()
     except OSError as error:
-        return f"cannot be looked at: {error}"
+        return _("cannot be looked at: {error}", error=error)
     if status.st_uid not in (0, os.geteuid()):
-        return f"{directory} belongs to another user (uid {status.st_uid}); run chown root {directory}"
+        return _(_OTHERS, place=directory, uid=status.st_uid)
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not status.st_mode & stat.S_ISVTX:
-        return f"others may write {directory}; run chmod go-w {directory}"
+        return _(_WRITABLE, place=directory)
     return None

@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 from quiesced.errors import QuiescedError
+from quiesced.words import _
 
 _UNCHECKED = (0b01).to_bytes(4, "little")
 """Flags of a compiled file that names its source by its hash, and is not compared with it (PEP 552)."""
@@ -21,14 +22,14 @@ _UNCHECKED = (0b01).to_bytes(4, "little")
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Declare what only this command takes."""
-    command.add_argument("file", type=Path, help="where to write it; replaced as a whole")
+    command.add_argument("file", type=Path, help=_("where to write it; replaced as a whole"))
 
 
 def run(given: argparse.Namespace) -> int:
     """Write the file and return the exit status. Raises QuiescedError or OSError."""
     archive = Path(__file__).parent.parent
     if not archive.is_file():
-        raise QuiescedError(f"{archive} is no zipapp; run it with the one that make package builds")
+        raise QuiescedError(_("{archive} is no zipapp; run it with the one that make package builds", archive=archive))
     write(archive, given.file)
     return 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional, TypeVar
 
 from quiesced.permissions import private_problem
+from quiesced.words import _
 
 _T = TypeVar("_T")
 
@@ -21,7 +22,7 @@ class Table:
         self._problems = problems
         self._content: dict[str, object] = dict(content) if isinstance(content, dict) else {}
         if not isinstance(content, dict):
-            self.problem("", "must be a table")
+            self.problem("", _("must be a table"))
 
     def problem(self, key: str, what: str) -> None:
         """Note that a key is wrong; an empty key is the table itself."""
@@ -36,14 +37,14 @@ class Table:
         """Take a table that must be there."""
         path = ".".join(part for part in (self._path, key) if part)
         if key not in self._content:
-            self.problem(key, "is missing")
+            self.problem(key, _("is missing"))
         return Table(self._content.pop(key, {}), path, self._problems)
 
     def tables(self, key: str) -> tuple[Table, ...]:
         """Take an array of tables; absent is empty."""
         found = self._content.pop(key, [])
         if not isinstance(found, list):
-            self.problem(key, "must be an array of tables: [[" + key + "]]")
+            self.problem(key, _("must be an array of tables: [[{key}]]", key=key))
             return ()
         return tuple(Table(item, f"{key}[{index}]", self._problems) for index, item in enumerate(found))
 
@@ -52,18 +53,20 @@ class Table:
         value = self._take(key, default)
         if isinstance(value, str) and value:
             return value
-        return self._wrong(key, value, "must be a string that is not empty", "")
+        return self._wrong(key, value, _("must be a string that is not empty"), "")
 
     def one_of(self, key: str, words: Sequence[str], default: str) -> str:
         """Take one of some words."""
         value = self._take(key, default)
-        return str(value) if value in words else self._wrong(key, value, f"must be one of {', '.join(words)}", default)
+        if value in words:
+            return str(value)
+        return self._wrong(key, value, _("must be one of {words}", words=", ".join(words)), default)
 
     def path(self, key: str, default: Optional[str] = None) -> Path:
         """Take an absolute path."""
         found = Path(self.text(key, default))
         if not found.is_absolute() and found != Path():
-            self.problem(key, f"must be an absolute path, not {str(found)!r}")
+            self.problem(key, _("must be an absolute path, not {path!r}", path=str(found)))
         return found
 
     def optional_path(self, key: str) -> Optional[Path]:
@@ -86,7 +89,7 @@ class Table:
         found = self._content.pop(key, [])
         if isinstance(found, list) and all(isinstance(item, str) and Path(item).is_absolute() for item in found):
             return tuple(Path(item) for item in found)
-        self.problem(key, "must be an array of absolute paths")
+        self.problem(key, _("must be an array of absolute paths"))
         return ()
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -95,7 +98,7 @@ class Table:
         found = value if isinstance(value, list) else []
         if found and found[0] and all(isinstance(item, str) and "\0" not in item for item in found):
             return tuple(found)
-        self.problem(key, "must be an array of strings without NUL, the first not empty")
+        self.problem(key, _("must be an array of strings without NUL, the first not empty"))
         return ()
 
     def seconds(self, key: str, default: Optional[float] = None, *, at_most: float = 3600.0) -> float:
@@ -104,14 +107,14 @@ class Table:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if number and math.isfinite(value) and 0 < value <= at_most:  # type: ignore[arg-type, operator]
             return float(value)  # type: ignore[arg-type]
-        return self._wrong(key, value, f"must be seconds above 0 and at most {at_most:g}", 1.0)
+        return self._wrong(key, value, _("must be seconds above 0 and at most {most_s:g}", most_s=at_most), 1.0)
 
     def whole(self, key: str, low: int, high: int, default: Optional[int] = None) -> int:
         """Take a whole number in a range."""
         value = self._take(key, default)
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        return self._wrong(key, value, f"must be a whole number from {low} to {high}", low)
+        return self._wrong(key, value, _("must be a whole number from {low} to {high}", low=low, high=high), low)
 
     def optional_whole(self, key: str, low: int, high: int) -> Optional[int]:
         """Take a whole number in a range that need not be there."""
@@ -122,12 +125,12 @@ class Table:
         value = self._take(key, default)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1:
             return float(value)
-        return self._wrong(key, value, "must be a share above 0 and at most 1", default)
+        return self._wrong(key, value, _("must be a share above 0 and at most 1"), default)
 
     def flag(self, key: str, default: bool) -> bool:
         """Take true or false."""
         value = self._take(key, default)
-        return value if isinstance(value, bool) else self._wrong(key, value, "must be true or false", default)
+        return value if isinstance(value, bool) else self._wrong(key, value, _("must be true or false"), default)
 
     def rest(self) -> dict[str, object]:
         """Take everything that is left."""
@@ -137,11 +140,11 @@ class Table:
     def close(self) -> None:
         """Note every key that is left as unknown."""
         for key in self.rest():
-            self.problem(key, "is not a known key; see quiesced.example.toml")
+            self.problem(key, _("is not a known key; see quiesced.example.toml"))
 
     def _take(self, key: str, default: object) -> object:
         return self._content.pop(key, default)
 
     def _wrong(self, key: str, value: object, what: str, instead: _T) -> _T:
-        self.problem(key, "is missing; it " + what if value is None else what)
+        self.problem(key, _("is missing; it {must}", must=what) if value is None else what)
         return instead

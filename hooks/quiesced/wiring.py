@@ -22,6 +22,7 @@ from quiesced.quiescers import registry
 from quiesced.quiescers.base import Quiescer
 from quiesced.rehearsal import traces
 from quiesced.server import App, HookServer
+from quiesced.words import _, keep_to_english
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ def serve(path: Path) -> None:
     memory.stay_small()
     config, quiescers = configured(path)
     with _alone(config.state_dir):
+        keep_to_english()
         keeper = Keeper(config, quiescers)
         logs = LogThread(sys.stderr, quiet=lambda: keeper.status().state != "idle")
         set_up(logs)
@@ -93,7 +95,9 @@ def _alone(state_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise AlreadyRunningError(f"another quiesced is running with {state_dir}; stop it first") from error
+            raise AlreadyRunningError(
+                _("another quiesced is running with {state_dir}; stop it first", state_dir=state_dir)
+            ) from error
         yield
     finally:
         os.close(fd)

@@ -35,6 +35,17 @@ def test_help_is_printed_and_the_exit_status_is_zero(daemon_pyz: Path, version: 
     assert "quiesced" in done.stdout
 
 
+@pytest.mark.parametrize("version", PYTHONS)
+def test_the_file_alone_speaks_the_language_that_is_asked_for(daemon_pyz: Path, version: str) -> None:
+    python = python_or_skip(version)
+    for language, said in (
+        ("zh_CN.UTF-8", "显示正在运行的守护进程持有什么"),
+        ("pt_BR", "mostrar o que o daemon em execução retém"),
+    ):
+        variables = {"LANG": language, "PYTHONIOENCODING": "utf-8"}
+        assert said in run_bare(python, "-S", "-B", str(daemon_pyz), "--help", variables=variables).stdout
+
+
 def test_a_wrong_option_gives_an_exit_status_that_a_service_manager_sees(daemon_pyz: Path) -> None:
     done = run_bare(python_or_skip("3.10"), "-I", "-S", "-B", str(daemon_pyz), "--no-such-option")
     assert done.returncode != 0

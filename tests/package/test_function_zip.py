@@ -73,6 +73,13 @@ def test_every_module_imports_from_the_unpacked_zip_alone(unpacked_function: Pat
     assert done.returncode == 0, done.stderr
 
 
+def test_the_unpacked_zip_alone_speaks_the_language_that_is_asked_for(unpacked_function: Path, tmp_path: Path) -> None:
+    variables = variables_as_deployed(tmp_path / "ca.pem")
+    told = call_with_nonsense(unpacked_function, {**variables, "QUIESCE_LANGUAGE": "zh_CN"})
+    assert "RequestError" in told
+    assert re.search(r"[\u4e00-\u9fff]{4}", told)
+
+
 def test_the_entry_and_the_policies_lie_at_the_root_of_the_zip(function_zip: Path) -> None:
     assert {"index.py", "policies.toml", "quiesce/__init__.py", "quiesce/html_report/template.html.j2"} <= set(
         names(function_zip)

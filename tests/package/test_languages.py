@@ -10,47 +10,63 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from scripts import languages
+from scripts.languages import PROGRAMS, Program
 
+import quiesced.words
 from quiesce import policies
 from quiesce.cli import main
 from quiesce.errors import RequestError
-from quiesce.words import LANGUAGES, language_of, words
+from quiesce.words import LANGUAGES, language_of
 
 OTHERS = LANGUAGES[1:]
 PLACEHOLDER = re.compile(r"\{\w+(?:![rs])?(?::[^}]*)?\}")
-SAID = {"RequestError", "SettingsError", "PolicyError", "CertificateError", "DeploymentError", "UsageError"}
+EVERY = [pytest.param(program, language, id=f"{program.name}-{language}") for program in PROGRAMS for language in OTHERS]
+SAID = {
+    "ConfigError",
+    "DaemonSilentError",
+    "AlreadyRunningError",
+    "QuiescedError",
+    "ArgumentTypeError",
+    "RequestError",
+    "SettingsError",
+    "PolicyError",
+    "CertificateError",
+    "DeploymentError",
+    "UsageError",
+}
 """What people are told; errors of the cloud and of hooks are repeated in certificates, as evidence."""
 NEVER_TRANSLATED = re.compile(r"`[^`]+`|--[a-z][a-z-]+|QUIESCE_[A-Z_]+")
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_nothing_is_left_untranslated(language: str) -> None:
-    assert languages.missing(language) == [], "translate it in src/quiesce/locale, then run python -m scripts.languages"
+@pytest.mark.parametrize(("program", "language"), EVERY)
+def test_nothing_is_left_untranslated(program: Program, language: str) -> None:
+    assert program.missing(language) == [], f"translate it in {program.source}/locale; then python -m scripts.languages"
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_the_files_are_those_of_the_code(language: str) -> None:
-    catalog = languages.catalog_of(language)
-    assert languages.po_of(language).read_bytes() == languages.po_text(catalog)
-    assert languages.po_of(language).with_suffix(".mo").read_bytes() == languages.mo_bytes(catalog)
+@pytest.mark.parametrize(("program", "language"), EVERY)
+def test_the_files_are_those_of_the_code(program: Program, language: str) -> None:
+    catalog, path = program.catalog_of(language), program.po_of(language)
+    assert path.read_bytes() == languages.po_text(catalog)
+    assert path.with_suffix(".mo").read_bytes() == languages.mo_bytes(catalog)
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_a_translation_has_the_placeholders_commands_and_options_of_its_text(language: str) -> None:
-    for text in languages.texts():
-        said = words(text, language)
+@pytest.mark.parametrize(("program", "language"), EVERY)
+def test_a_translation_has_the_placeholders_commands_and_options_of_its_text(program: Program, language: str) -> None:
+    for text in program.texts():
+        said = program.say(text, language)
         assert sorted(PLACEHOLDER.findall(text)) == sorted(PLACEHOLDER.findall(said)), text
         assert set(NEVER_TRANSLATED.findall(text)) <= set(NEVER_TRANSLATED.findall(said)), text
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_what_is_translated_is_not_the_english(language: str) -> None:
-    same = [text for text in languages.texts() if words(text, language) == text and re.search(r"[a-z]{3} [a-z]{2}", text)]
-    assert same == []
+@pytest.mark.parametrize(("program", "language"), EVERY)
+def test_what_is_translated_is_not_the_english(program: Program, language: str) -> None:
+    said = {text: program.say(text, language) for text in program.texts()}
+    assert [text for text in said if said[text] == text and re.search(r"[a-z]{3} [a-z]{2}", text)] == []
 
 
-def test_every_error_that_a_person_gets_is_said_in_their_language() -> None:
-    bare = [f"{path.name}:{line}" for path in sorted(languages.SOURCE.rglob("*.py")) for line in untranslated(path)]
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_every_error_that_a_person_gets_is_said_in_their_language(program: Program) -> None:
+    bare = [f"{path.name}:{line}" for path in sorted(program.source.rglob("*.py")) for line in untranslated(path)]
     assert bare == []
 
 
@@ -112,4 +128,4 @@ def test_the_command_speaks_the_language_that_is_asked_for(language: str, said: 
     ],
 )
 def test_the_language_is_the_first_that_is_asked_for_and_that_there_is(env: dict[str, str], language: str) -> None:
-    assert language_of(env) == language
+    assert language_of(env) == quiesced.words.language_of(env) == language

@@ -10,6 +10,7 @@ from typing import Callable
 from quiesced.config import ApplicationConfig
 from quiesced.quiescers import script, script_files, script_hold, sqlite
 from quiesced.quiescers.base import Quiescer
+from quiesced.words import _
 
 Built = tuple[Quiescer, tuple[str, ...]]
 
@@ -57,7 +58,7 @@ ENGINES: dict[str, Callable[[ApplicationConfig, str], Built]] = {
 def problems(application: ApplicationConfig, path: str) -> tuple[str, ...]:
     """Name everything that is wrong with an application's engine or options; ``path`` is its place in the file."""
     if application.engine not in ENGINES:
-        return (f"{path}.engine: must be one of {', '.join(ENGINES)}",)
+        return (f"{path}.engine: " + _("must be one of {words}", words=", ".join(ENGINES)),)
     return ENGINES[application.engine](application, path)[1]
 
 

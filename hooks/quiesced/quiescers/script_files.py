@@ -15,6 +15,7 @@ from quiesced.permissions import program_problem
 from quiesced.quiescers.base import Budget
 from quiesced.quiescers.script_process import Done, Left, ScriptError, ScriptTimeout, run
 from quiesced.tables import Table
+from quiesced.words import _
 
 IN_THE_WAY = 75
 """Exit status by which a script says that something stands in the way for now (EX_TEMPFAIL of sysexits.h)."""
@@ -48,11 +49,11 @@ def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[
     problems: list[str] = []
     table = Table(content, path, problems)
     if ("command" in content) == ("directory" in content):
-        table.problem("", "must have either command or directory")
+        table.problem("", _("must have either command or directory"))
     command = table.texts("command") if "command" in content else ()
     options = Options(command, table.optional_path("directory"), table.seconds("timeout_s", Options.timeout_s))
     if command and not Path(command[0]).is_absolute():
-        table.problem("command", f"must begin with an absolute path, not {command[0]!r}")
+        table.problem("command", _("must begin with an absolute path, not {path!r}", path=command[0]))
     table.close()
     return options, tuple(problems)
 

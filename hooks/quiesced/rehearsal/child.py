@@ -18,11 +18,13 @@ from typing import Callable
 from quiesced import decode, wiring
 from quiesced.keeper import Keeper
 from quiesced.logs import LogThread, set_up
+from quiesced.words import keep_to_english
 
 
 def main(arguments: list[str]) -> None:
     """Answer until the input ends. Raises ConfigError."""
     config_path, state_dir = map(Path, arguments)
+    keep_to_english()
     with _keeper(config_path, state_dir) as keeper:
         answers: dict[str, Callable[[bytes], decode.Answer]] = {
             "/v1/check": lambda body: keeper.check(decode.check_request(body)),

@@ -11,6 +11,7 @@ from quiesced.errors import ConfigError
 from quiesced.rehearsal import pages
 from quiesced.rehearsal.rehearse import rehearse
 from quiesced.rehearsal.stages import Asked
+from quiesced.words import _, later
 
 NOT_SAFE, UNUSABLE = 1, 4
 _SPARE_S = 0.2
@@ -24,7 +25,8 @@ def run(given: argparse.Namespace) -> int:
         config, quiescers = wiring.configured(given.config)
         if given.hold_s + _SPARE_S > config.limits.hold_limit_s:
             limit_s = config.limits.hold_limit_s
-            raise ConfigError((f"--hold-s {given.hold_s:g} is too near limits.hold_limit_s = {limit_s:g}; make it shorter",))
+            words = later("--hold-s {hold_s:g} is too near limits.hold_limit_s = {limit_s:g}; make it shorter")
+            raise ConfigError((_(words, hold_s=given.hold_s, limit_s=limit_s),))
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"quiesced: {problem}\n")

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from quiesced.caller import DaemonSilentError, ask
 from quiesced.config import Config
 from quiesced.rehearsal.processes import start
+from quiesced.words import _, later
 
 ANSWER_LIMIT_S = 60.0
 """Longer than any limit of a preparation and a hold together is not waited for; the guardian has let go by then."""
@@ -34,7 +35,7 @@ class ServiceHolder:
     """The service as it runs, with its own user and its own rights."""
 
     def __init__(self, config: Config) -> None:
-        self.through = "the running service, over its own port"
+        self.through = later("the running service, over its own port")
         self._config = config
 
     def ask(self, path: str, message: Message) -> dict[str, Any]:
@@ -47,7 +48,7 @@ class ChildHolder:
 
     def __init__(self, config_path: Path, state_dir: Path) -> None:
         """Start it. Raises OSError."""
-        self.through = "a process of this command, as root"
+        self.through = later("a process of this command, as root")
         self._process = start("quiesced.rehearsal.child", [config_path, state_dir], drivers=True)
 
     def ask(self, path: str, message: Message) -> dict[str, Any]:
@@ -55,10 +56,10 @@ class ChildHolder:
         try:
             self._process.input.write(f"{path} {json.dumps(message)}\n")
             self._process.input.flush()
-            readable, _, _ = select.select([self._process.output], [], [], ANSWER_LIMIT_S)
+            readable = select.select([self._process.output], [], [], ANSWER_LIMIT_S)[0]
             answer: dict[str, Any] = json.loads(self._process.output.readline() if readable else "")
         except (OSError, ValueError) as error:
-            raise DaemonSilentError(f"the rehearsal's own daemon gave no answer to {path}") from error
+            raise DaemonSilentError(_("the rehearsal's own daemon gave no answer to {path}", path=path)) from error
         return answer
 
     def kill(self) -> None:

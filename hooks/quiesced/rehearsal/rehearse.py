@@ -31,8 +31,9 @@ from quiesced.rehearsal.probe import Probe
 from quiesced.rehearsal.report import Reason, Report, reason
 from quiesced.rehearsal.stages import Asked
 from quiesced.state import StateDir
+from quiesced.words import _, later
 
-ROOT_ALONE = (
+ROOT_ALONE = later(
     "the first hold was made as root: the service has fewer rights. Start it and run this again to see that it can hold, too"
 )
 
@@ -98,19 +99,21 @@ class _Stage:
         """Say whether the service runs; the place is ours while it does not."""
         config = self._asked.config
         if os.geteuid() != 0:
-            raise _Found((reason("not_root", "holding needs root, or the rights of the service"),))
+            raise _Found((reason("not_root", _("holding needs root, or the rights of the service")),))
         self._insist_on_the_place()
         left = StateDir(config.state_dir).read_held()
         if left:
-            raise _Found((reason("left_held", f"a daemon that has ended left lease {left.lease_id} held"),))
+            raise _Found(
+                (reason("left_held", _("a daemon that has ended left lease {lease_id} held", lease_id=left.lease_id)),)
+            )
         traces.make(config)
         traces.heal(config, self._asked.quiescers)
         try:
             served = service.is_served(config)
         except DaemonSilentError as error:
-            raise _Found((reason("service_silent", f"the service runs, but {error}"),)) from error
+            raise _Found((reason("service_silent", _("the service runs, but {error}", error=error)),)) from error
         if not served:
-            self.note(notes=(ROOT_ALONE,))
+            self.note(notes=(_(ROOT_ALONE),))
         else:
             self._place.leave()  # so that the service can hold
         return served
@@ -118,7 +121,7 @@ class _Stage:
     def _insist_on_the_place(self) -> None:
         if not self._place.take():
             who = service.who_holds(self._asked.config)
-            raise _Found((reason("busy", f"the service holds, or prepares a hold, right now{who}"),))
+            raise _Found((reason("busy", _("the service holds, or prepares a hold, right now{who}", who=who)),))
 
     @contextmanager
     def _holder(self, served: bool) -> Iterator[Holder]:
@@ -138,12 +141,13 @@ class _Stage:
     def _check(self, holder: Holder) -> CheckAnswer:
         self._asked = replace(self._asked, disks=self._asked.disks or self._found(holder))
         if not self._asked.disks:
-            raise _Found((reason("no_disk", f"no disk in {self._asked.config.disk_by_id_dir} has a filesystem to hold"),))
+            where = self._asked.config.disk_by_id_dir
+            raise _Found((reason("no_disk", _("no disk in {where} has a filesystem to hold", where=where)),))
         answer = check_answer(stages.check(holder, self._asked))
-        notes = tuple(
-            f"{name} writes {path.path}, which is on no disk of this set: a set without it is never called application"
-            for name, path in listing.outside(answer)
+        outside = later(
+            "{name} writes {path}, which is on no disk of this set: a set without it is never called application"
         )
+        notes = tuple(_(outside, name=name, path=path.path) for name, path in listing.outside(answer))
         self.note(disks=self._asked.disks, check=answer, notes=notes)
         self._insist_on_none(_refusals(answer.refusals))
         return answer
@@ -159,15 +163,14 @@ class _Stage:
             if written or (answer.filesystems and not unsafe):
                 chosen.append(disk)
             elif unsafe:
-                left_out.append(f"{disk} was left out: {unsafe[0]}")
+                left_out.append(_("{disk} was left out: {why}", disk=disk, why=unsafe[0]))
         self.note(notes=tuple(left_out))
         return tuple(chosen)
 
     def _insist_on_writes(self, probe: Probe) -> None:
         found = probe.failures.items()
-        self._insist_on_none(
-            tuple(reason("probe_failed", f"nothing can be written to {where}: {words}") for where, words in found)
-        )
+        said = later("nothing can be written to {where}: {why}")
+        self._insist_on_none(tuple(reason("probe_failed", _(said, where=where, why=why)) for where, why in found))
 
     def _insist_on_none(self, reasons: tuple[Reason, ...]) -> None:
         if reasons:

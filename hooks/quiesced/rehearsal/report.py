@@ -6,34 +6,37 @@ from dataclasses import dataclass
 from typing import Optional
 
 from quiesced.messages import CheckAnswer, Step
+from quiesced.words import _, later
 
-SAFE, NOT_SAFE = "safe to enable", "not safe"
+SAFE, NOT_SAFE = later("safe to enable"), later("not safe")
 THAW_LIMIT_S = 1.0
 """A guardian that takes longer to thaw does not deserve trust: 20 ms is usual (docs/guardian.md)."""
-GUARDIAN, HEAL = "the guardian", "quiesced heal, as systemd runs it after a crash"
+GUARDIAN, HEAL = later("the guardian"), later("quiesced heal, as systemd runs it after a crash")
 
 REMEDIES = {
-    "not_root": "run it as root: sudo quiesced rehearse",
-    "busy": "wait until nothing is held (quiesced status), then run it again",
-    "left_held": "run: quiesced heal",
-    "service_silent": "look at the service: systemctl status quiesced; restart it after changing address or certificate",
-    "no_disk": "attach a data disk, or look at disk_by_id_dir; quiesced check shows what is found",
-    "unknown_disk": "check the disk id, and that the disk is attached",
-    "unsafe_mount": "leave the disk out (--disks), or move what must not be frozen to another disk",
-    "application_unreachable": "start the application, and give the account the grants in quiesced.example.toml",
-    "blocked": "wait for what stands in the way, or end it, then run it again",
-    "writers_piled_up": "run it when less is written, or raise max_stalled_writers",
-    "acquire_timeout": "run it when less is written, or raise limits.acquire_limit_s",
-    "not_durable": "look at the application's log, and at how busy its disk is",
-    "freeze_failed": "see that no other backup program freezes the filesystem, and look at the kernel's log",
-    "guardian_failed": "see that the service may lock memory (LimitMEMLOCK=infinity) and start processes",
-    "gap": "keep others from thawing or unlocking during a hold, and run it again",
-    "stalled_too_long": "look at how busy the disk is, and at the kernel's log",
-    "probe_failed": "make the filesystem writable and free some space, then run it again",
-    "stays_frozen": "thaw it at once: fsfreeze --unfreeze MOUNT-POINT; then look at the kernel's log",
-    "slow_thaw": "run it when the machine is less busy; with the service, Nice= gives the guardian priority",
-    "still_held": "end the named session by hand, then run: quiesced heal",
-    "no_answer": "look at the messages on standard error, and run it again",
+    "not_root": later("run it as root: sudo quiesced rehearse"),
+    "busy": later("wait until nothing is held (quiesced status), then run it again"),
+    "left_held": later("run: quiesced heal"),
+    "service_silent": later(
+        "look at the service: systemctl status quiesced; restart it after changing address or certificate"
+    ),
+    "no_disk": later("attach a data disk, or look at disk_by_id_dir; quiesced check shows what is found"),
+    "unknown_disk": later("check the disk id, and that the disk is attached"),
+    "unsafe_mount": later("leave the disk out (--disks), or move what must not be frozen to another disk"),
+    "application_unreachable": later("start the application, and give the account the grants in quiesced.example.toml"),
+    "blocked": later("wait for what stands in the way, or end it, then run it again"),
+    "writers_piled_up": later("run it when less is written, or raise max_stalled_writers"),
+    "acquire_timeout": later("run it when less is written, or raise limits.acquire_limit_s"),
+    "not_durable": later("look at the application's log, and at how busy its disk is"),
+    "freeze_failed": later("see that no other backup program freezes the filesystem, and look at the kernel's log"),
+    "guardian_failed": later("see that the service may lock memory (LimitMEMLOCK=infinity) and start processes"),
+    "gap": later("keep others from thawing or unlocking during a hold, and run it again"),
+    "stalled_too_long": later("look at how busy the disk is, and at the kernel's log"),
+    "probe_failed": later("make the filesystem writable and free some space, then run it again"),
+    "stays_frozen": later("thaw it at once: fsfreeze --unfreeze MOUNT-POINT; then look at the kernel's log"),
+    "slow_thaw": later("run it when the machine is less busy; with the service, Nice= gives the guardian priority"),
+    "still_held": later("end the named session by hand, then run: quiesced heal"),
+    "no_answer": later("look at the messages on standard error, and run it again"),
 }
 
 
@@ -48,7 +51,7 @@ class Reason:
 
 def reason(code: str, message: str) -> Reason:
     """Make a reason, with what to do about this code."""
-    return Reason(code, message, REMEDIES.get(code, "hooks/PROTOCOL.md says what the code means"))
+    return Reason(code, message, _(REMEDIES.get(code, later("hooks/PROTOCOL.md says what the code means"))))
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,11 @@ def against_hold(held: Held, why_gap: str, most_s: float) -> tuple[Reason, ...]:
     """Say what speaks against a hold that was made; a stall of more than ``most_s`` does."""
     found = []
     if not held.without_gap:
-        found.append(reason("gap", f"the hold did not last until it was released: {why_gap}"))
+        found.append(reason("gap", _("the hold did not last until it was released: {why}", why=why_gap)))
     for stalled in held.stalls:
         if stalled.stall_s > most_s:
-            message = f"a write on {stalled.mount_point} waited {stalled.stall_s:.3f} s; at most {most_s:.3f} s was allowed"
+            words = later("a write on {mount_point} waited {stall_s:.3f} s; at most {most_s:.3f} s was allowed")
+            message = _(words, mount_point=stalled.mount_point, stall_s=stalled.stall_s, most_s=most_s)
             found.append(reason("stalled_too_long", message))
     return tuple(found)
 
@@ -140,8 +144,11 @@ def against_kill(killed: Killed, remaining: tuple[str, ...]) -> tuple[Reason, ..
     found = []
     for thawed in killed.thaws:
         if thawed.thaw_s is None:
-            found.append(reason("stays_frozen", f"{thawed.mount_point} took no write any more after the kill"))
+            found.append(
+                reason("stays_frozen", _("{where} took no write any more after the kill", where=thawed.mount_point))
+            )
         elif thawed.thaw_s > THAW_LIMIT_S:
-            message = f"{thawed.mount_point} thawed {thawed.thaw_s:.3f} s after the kill; {THAW_LIMIT_S:g} s is the most"
+            words = later("{mount_point} thawed {thaw_s:.3f} s after the kill; {most_s:g} s is the most")
+            message = _(words, mount_point=thawed.mount_point, thaw_s=thawed.thaw_s, most_s=THAW_LIMIT_S)
             found.append(reason("slow_thaw", message))
     return (*found, *(reason("still_held", one) for one in remaining))

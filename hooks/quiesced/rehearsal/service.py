@@ -9,6 +9,7 @@ from typing import Optional
 
 from quiesced.caller import DaemonSilentError, ask
 from quiesced.config import Config
+from quiesced.words import _
 
 
 def is_served(config: Config) -> bool:
@@ -43,4 +44,4 @@ def who_holds(config: Config) -> str:
     except DaemonSilentError:
         return ""
     lease: Optional[str] = status["lease_id"]
-    return f": lease {lease} of run {status['run_id']}" if lease else ""
+    return _(": lease {lease_id} of run {run_id}", lease_id=lease, run_id=status["run_id"]) if lease else ""
