@@ -10,7 +10,7 @@ CODE = src hooks lab tests bench scripts
 # uv trusts the machine's certificates, as pip does.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: deb reference report-bench help demo test check mutate bench guardian faults torture restores fleet shards package requirements clean lab-packages
+.PHONY: mysql deb reference report-bench help demo test check mutate bench guardian faults torture restores fleet shards package requirements clean lab-packages
 
 help:
 	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
@@ -23,6 +23,7 @@ help:
 	@echo "make faults        every fault at every step, about 15 minutes (build/faults.json)"
 	@echo "make torture       200 snapshots with random faults, restored and compared (build/torture.json)"
 	@echo "make restores      50 snapshots of every engine, restored, compared and checked (build/restores.json)"
+	@echo "make mysql         fetch the MySQL of Debian unstable into build/mysql, and hold it for real"
 	@echo "make fleet         one run of 10, 100 and 1,000 simulated instances, through workers (build/fleet.json)"
 	@echo "make shards        restores of three databases with money moving between them (build/shards.json)"
 	@echo "make package       build/quiesce-function.zip for SCF, build/quiesced.pyz for the instances"
@@ -65,6 +66,10 @@ guardian: $(READY) lab-packages
 faults: $(READY) lab-packages
 	@mkdir -p build
 	@scripts/as-root $(PY) -m tests.faults
+
+mysql: $(READY)
+	@scripts/as-root scripts/mysql-server
+	@scripts/as-root $(PY) -m pytest -q tests/mysql
 
 restores: $(READY) lab-packages
 	@mkdir -p build

@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=RUNS, help="runs of each procedure (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--engines", action="store_true", help="only Quiesce by engine, not the other procedures")
+    parser.add_argument("--only", default="", metavar="TEXT", help="of the engines, only cases with this in their name")
     given = parser.parse_args()
     state_dir = default_state_dir()
     results = {
@@ -38,7 +39,7 @@ def main() -> int:
         "kernel": platform.release(),
         "images_in_memory": state_dir.is_relative_to("/dev/shm"),
         "stall": {f"{disks}_disks": _measure(state_dir, disks, given.runs) for disks in DISKS if not given.engines},
-        "by_engine": {case.name: _by_engine(state_dir, case, given.runs) for case in CASES},
+        "by_engine": {case.name: _by_engine(state_dir, case, given.runs) for case in CASES if given.only in case.name},
     }
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(results, indent=2) + "\n")

@@ -102,6 +102,16 @@ def test_what_is_prepared_created_labelled_is_found_again_with_its_tags(lab: Lab
     assert len(found[OTHER].tags) == 13
 
 
+def test_a_password_that_somebody_keeps_for_all_hosts_does_not_take_the_place_of_the_signature(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.touch(mode=0o600)
+    netrc.write_text("default login somebody password something\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert store_of(lab).find([INTENT]) == {}
+
+
 def test_a_snapshot_is_seen_on_its_way_to_normal(lab: Lab) -> None:
     store = store_of(lab)
     create(lab)

@@ -167,8 +167,9 @@ def missing_grants(
     if not flavor.mariadb and not mysql_lists_locks(control):
         return Refusal(
             "application_unreachable",
-            f"{name}: performance_schema.metadata_locks cannot be read, so the lock cannot be shown; set "
-            f"performance_schema = ON and run GRANT SELECT ON performance_schema.* TO '{user}'@'{host}'",
+            f"{name}: performance_schema.metadata_locks cannot be read, so the lock cannot be shown; set performance_schema "
+            "= ON, leave its instrument wait/lock/metadata/sql/mdl enabled, and run GRANT SELECT ON performance_schema.* "
+            f"TO '{user}'@'{host}'",
         )
     return None
 

@@ -92,6 +92,7 @@ class Cloud:
             self._settings.region,
             ClientProfile(httpProfile=self._http_profile(), language="en-US"),
         )
+        keep_the_signature(client)
         hidden = tuple(text for text in (credentials.secret_key, credentials.token) if text)
         return Api(client, hidden=hidden, pace=self._pace)
 
@@ -104,6 +105,14 @@ class Cloud:
             reqTimeout=settings.timeout_s,
             keepAlive=True,
         )
+
+
+def keep_the_signature(client: Any) -> None:
+    """Have requests look for no host in ~/.netrc: what it finds there, it puts in the place of a client's signature.
+
+    That is ``trust_env`` of the session that a client of the SDK has; HTTPS_PROXY and the CAs are read by the SDK itself.
+    """
+    client.request.conn._session.trust_env = False
 
 
 def _root_domain(region: str) -> str | None:

@@ -1,0 +1,167 @@
+"""A real MySQL server is held and witnessed, and nothing stays whatever ends it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from quiesced.errors import Refused
+from quiesced.messages import Witness
+from quiesced.witness import gap_between, refusal_of
+from tests.daemon.mariadb import Server
+from tests.daemon.mysql_holds import INSERT, budget, flush_log, held, in_background, prepare, quiescer, writable
+from tests.mysql import server as mysql
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.lab
+
+
+def test_writers_wait_while_it_holds_and_go_on_when_it_lets_go(server: Server) -> None:
+    with held(server), in_background(server, INSERT) as over:
+        assert not over.wait(0.3)
+        assert server.value("SELECT COUNT(*) FROM shop.orders") >= 0
+    wait_until(lambda: writable(server))
+
+
+def test_two_looks_show_one_hold_with_lock_position_and_durability(server: Server) -> None:
+    server.ask(INSERT)
+    with held(server) as hold, in_background(server, INSERT):
+        first, second = hold.witness(), hold.witness()
+    assert refusal_of(Witness((first,), ())) is None
+    assert gap_between(Witness((first,), ()), Witness((second,), ())) == ""
+    assert set(first.position) >= {"log_file", "log_offset"}
+    assert "metadata_locks lists GLOBAL and COMMIT as granted" in first.lock_evidence
+    wait_until(lambda: writable(server))
+    with held(server) as hold:
+        assert hold.witness().position != first.position
+
+
+def test_a_hold_that_was_let_go_shows_no_lock(server: Server) -> None:
+    with held(server) as hold:
+        hold.parts.lock.run("UNLOCK TABLES")
+        witness = hold.witness()
+    assert (witness.session_alive, witness.lock_shown) == (True, False)
+
+
+def test_the_witness_says_so_when_an_administrator_killed_the_session(server: Server) -> None:
+    with held(server) as hold:
+        server.ask(f"KILL {hold.parts.lock.id}")
+        witness = hold.witness()
+        assert (witness.session_alive, witness.lock_shown) == (False, False)
+        wait_until(lambda: writable(server))
+
+
+def test_the_server_lets_go_by_itself_when_the_holder_says_nothing(server: Server) -> None:
+    with held(server, hold_s=0.5) as hold:
+        assert not writable(server)
+        wait_until(lambda: writable(server), timeout_s=6)
+        assert not hold.witness().session_alive
+
+
+def test_a_statement_that_blocks_the_lock_is_named_and_the_writers_go_on(server: Server) -> None:
+    server.ask(INSERT)
+    hold = prepare(server)
+    try:
+        with in_background(server, "UPDATE shop.orders SET item = SLEEP(20) LIMIT 1"):
+            with pytest.raises(Refused, match=r'has run "UPDATE shop\.orders') as raised:
+                hold.quiesce(budget(acquire_s=0.3))
+            assert raised.value.code == "acquire_timeout"
+            wait_until(lambda: writable(server))
+    finally:
+        hold.release()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_released_any_number_of_times_the_setting_is_what_it_was_and_no_session_is_left(server: Server, times: int) -> None:
+    server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+    try:
+        hold = prepare(server)
+        assert flush_log(server) == 1
+        hold.quiesce(budget())
+        for _ in range(times):
+            hold.release()
+        assert flush_log(server) == 2
+    finally:
+        server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+    wait_until(lambda: not server.sessions())
+
+
+def test_what_a_dead_daemon_left_is_healed_by_the_next(server: Server) -> None:
+    server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 0")
+    leftovers: list[dict[str, object]] = []
+    hold = prepare(server, leftovers)
+    hold.quiesce(budget())
+    try:
+        assert quiescer(server).remains(leftovers[-1])
+        quiescer(server).heal(leftovers[-1])
+        wait_until(lambda: writable(server))
+        assert flush_log(server) == 0
+        wait_until(lambda: quiescer(server).remains(leftovers[-1]) == ())
+    finally:
+        hold.release()
+        server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+
+
+@pytest.mark.parametrize("durability", [0, 1, 2])
+def test_what_was_acknowledged_before_a_hold_and_nothing_after_is_in_a_copy_made_in_it(
+    durability: int, tmp_path: Path
+) -> None:
+    datadir = tmp_path / "data"
+    mysql.install(datadir)
+    with mysql.running(datadir, "--skip-networking", f"--innodb-flush-log-at-trx-commit={durability}") as server:
+        server.ask("CREATE DATABASE shop")
+        server.ask("CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, item TEXT) ENGINE=InnoDB")
+        for statement in (
+            "CREATE USER quiesced@localhost IDENTIFIED BY 'a password'",
+            "GRANT ALL ON *.* TO quiesced@localhost",
+        ):
+            server.ask(statement)
+        writers = Writers(server)
+        with writers:
+            wait_until(lambda: writers.acked > 200, timeout_s=20)
+            with held(server) as hold:
+                acked = writers.settled()
+                copy = Path(shutil.copytree(datadir, tmp_path / "copy", ignore=shutil.ignore_patterns("*.sock", "pid")))
+                position = hold.witness().position
+            wait_until(lambda: writers.acked > acked + 50, timeout_s=20)
+    with mysql.running(copy, "--skip-networking") as restored:
+        assert restored.value("SELECT COUNT(*) FROM shop.orders") == acked
+        assert restored.ask("CHECK TABLE shop.orders EXTENDED")[0][3] == "OK"
+        assert position
+
+
+class Writers:
+    """Four sessions that insert rows as fast as they are acknowledged, and count them."""
+
+    def __init__(self, server: Server) -> None:
+        self.acked = 0
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._server = server
+        self._threads = [threading.Thread(target=self._write) for _ in range(4)]
+
+    def __enter__(self) -> Writers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def settled(self) -> int:
+        """How many are acknowledged once all of them wait: then the server answers nobody any more."""
+        waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for%lock'"
+        wait_until(lambda: self._server.value(waiting) == len(self._threads))
+        return self.acked
+
+    def _write(self) -> None:
+        with self._server.connect() as connection, connection.cursor() as cursor:
+            while not self._over.is_set():
+                cursor.execute(INSERT)
+                with self._lock:
+                    self.acked += 1
