@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS = 1
 
 help:
 	@echo "make demo          take snapshots of a database under load, restore them, and compare (build/demo.json)"
-	@echo "make demo ENGINE=two-disks    ... of mariadb, two-disks, postgres, redis, sqlite, mixed (build/demo-ENGINE.json)"
+	@echo "make demo ENGINE=two-disks    ... of mariadb, two-disks, mysql (after make mysql), postgres, redis, sqlite, mixed (build/demo-ENGINE.json)"
 	@echo "make test          every test; as root the lab's too"
 	@echo "make check         style, types, import rules and the fast tests"
 	@echo "make mutate        break the code on purpose, and see that the tests notice (build/mutations.json)"

@@ -1,7 +1,4 @@
-"""A throw-away MySQL server: the program of ``scripts/mysql-server``, run outside the tree that it was installed in.
-
-So its paths are those of this machine, as those of an installed server are.
-"""
+"""A throw-away MySQL server, of the program that ``make mysql`` fetches."""
 
 from __future__ import annotations
 
@@ -10,22 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from quiesce_lab.engines.mysql import PROGRAM
 from tests.daemon.mariadb import START_LIMIT_S, Server
 from tests.waiting import wait_until
 
-TREE = Path(__file__).resolve().parents[2] / "build" / "mysql"
-_LIBRARIES = TREE / "usr" / "lib" / "x86_64-linux-gnu"
-_PROGRAM = [
-    str(_LIBRARIES / "ld-linux-x86-64.so.2"),
-    "--library-path",
-    f"{_LIBRARIES}:{_LIBRARIES / 'mysql'}",
-    str(TREE / "usr" / "sbin" / "mysqld"),
-    "--no-defaults",
-    "--user=root",
-    f"--basedir={TREE / 'usr'}",
-    f"--lc-messages-dir={TREE / 'usr' / 'share' / 'mysql'}",
-    f"--plugin-dir={TREE / 'usr' / 'lib' / 'mysql' / 'plugin'}",
-]
+_PROGRAM = (*PROGRAM, "--user=root")
 
 
 def install(datadir: Path) -> None:
@@ -41,7 +27,7 @@ def running(datadir: Path, *options: str) -> Iterator[Server]:
     socket, tmpdir = datadir.with_suffix(".sock"), datadir.with_suffix(".tmp")
     tmpdir.mkdir(exist_ok=True)
     argv = [*_PROGRAM, f"--datadir={datadir}", f"--socket={socket}", f"--pid-file={datadir / 'pid'}", f"--tmpdir={tmpdir}"]
-    argv += ["--secure-file-priv=NULL", "--loose-mysqlx=OFF", "--innodb-redo-log-capacity=32M", *options]
+    argv += ["--innodb-redo-log-capacity=32M", *options]
     with datadir.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     server = Server(socket, datadir, process)

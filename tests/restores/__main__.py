@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from quiesce_lab import needs
-from quiesce_lab.layouts import LAYOUTS
+from quiesce_lab.layouts import LAYOUTS, whose_servers_are_here
 from quiesce_lab.machine import default_state_dir
 from quiesce_lab.stage import stage
 from quiesce_lab.trial import Trial, by_function, run_trial
@@ -145,7 +145,7 @@ def main() -> int:
         print(f"the restores need: {look.reason}", file=sys.stderr)
         return 1
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    layouts = given.layout or list(LAYOUTS)
+    layouts = given.layout or whose_servers_are_here()
     if given.part:
         return restore_one_layout(layouts[0], given.times, given.part, given.output)
     return restore_every_layout(layouts, given.times, given.workers, given.output)

@@ -53,6 +53,9 @@ class Options:
 class MariaDB:
     """One server on one data directory. Methods raise LabError."""
 
+    GTID = "SELECT @@GLOBAL.gtid_binlog_pos"
+    """Asks how far its binary log goes."""
+
     def __init__(self, machine: Machine, datadir: Path, *, run_dir: Path, options: Options) -> None:
         """``run_dir`` is a directory of the server's own, outside of the disks: socket, pid file, error log, tmpdir."""
         self.datadir = datadir
@@ -71,23 +74,15 @@ class MariaDB:
             self._own(directory)
         self._own(self.run_dir)
         self._own(self.run_dir / "tmp")
-        run(
-            which("mariadb-install-db") or "mariadb-install-db",
-            "--no-defaults",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            f"--datadir={self.datadir}",
-            # A server that starts empties its tmpdir of temporary tables, those of a neighbour in /tmp, too.
-            f"--tmpdir={self.run_dir / 'tmp'}",
-            *self._layout(),
-            *self._user_option(),
-        )
+        # A server that starts empties its tmpdir of temporary tables, those of a neighbour in /tmp, too.
+        directories_of = (f"--datadir={self.datadir}", f"--tmpdir={self.run_dir / 'tmp'}")
+        run(*self._installer(), *directories_of, *self._layout(), *self._user_option())
 
     def start(self) -> None:
         """Start the server and wait until it answers. When it ends instead, the error quotes its log."""
         self._own(self.run_dir)
         self._own(self.run_dir / "tmp")
-        command = Command(f"mariadbd on {self.datadir}", self._argv(), self.error_log)
+        command = Command(f"the server on {self.datadir}", self._argv(), self.error_log)
         self._process = start_and_wait(self._machine, command, self._answers, START_LIMIT_S)
 
     def stop(self) -> None:
@@ -105,7 +100,7 @@ class MariaDB:
     def process(self) -> Process:
         """The server's process. Raises LabError before the first start."""
         if self._process is None:
-            raise LabError(f"mariadbd on {self.datadir} has not been started")
+            raise LabError(f"the server on {self.datadir} has not been started")
         return self._process
 
     def connect(self, *, connect_timeout_s: float = 10.0) -> Session:
@@ -134,11 +129,17 @@ class MariaDB:
             return False
         return True
 
+    def _installer(self) -> list[str]:
+        program = which("mariadb-install-db") or "mariadb-install-db"
+        return [program, "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
+
+    def _program(self) -> list[str]:
+        return [which("mariadbd") or "mariadbd", "--no-defaults"]
+
     def _argv(self) -> list[str]:
         options = self.options
         return [
-            which("mariadbd") or "mariadbd",
-            "--no-defaults",
+            *self._program(),
             f"--datadir={self.datadir}",
             f"--socket={self.socket}",
             f"--pid-file={self.run_dir / 'mysqld.pid'}",
@@ -169,9 +170,11 @@ class MariaDB:
             f"--log-bin={base}",
             f"--sync-binlog={self.options.sync_binlog}",
             "--server-id=1",
-            "--gtid-strict-mode=1",
-            "--binlog-format=ROW",
+            *self._gtids(),
         ]
+
+    def _gtids(self) -> list[str]:
+        return ["--gtid-strict-mode=1", "--binlog-format=ROW"]
 
     def _user_option(self) -> list[str]:
         return [f"--user={self._user}"] if self._user else []

@@ -21,6 +21,7 @@ class MariaDBApplication:
     """See base.Application."""
 
     name = "orders"
+    server_class: type[MariaDB] = MariaDB
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class MariaDBApplication:
             binlog_dir=binlog / "binlog" if binlog else None,
             undo_dir=mounts[UNDO] / "undo" if UNDO in mounts else None,
         )
-        self.server = MariaDB(machine, self._home / "mysql", run_dir=instance.run_dir / "mysqld", options=options)
+        self.server = self.server_class(machine, self._home / "mysql", run_dir=instance.run_dir / "mysqld", options=options)
         self.load = Load(machine, MARIADB, self.server.socket, ledger)
 
     @property
@@ -89,4 +90,5 @@ class MariaDBApplication:
     def restored(self, places: Mapping[Path, Path], here: Instance) -> Restored:
         """See base.Application."""
         options = moved(self.server.options, places)
-        return read_mariadb(self._machine, places[self._home] / self.server.datadir.name, here, options)
+        datadir = places[self._home] / self.server.datadir.name
+        return read_mariadb(self._machine, datadir, here, options, self.server_class)

@@ -21,17 +21,19 @@ from quiesce_lab.verifier import Key, Restored
 _LAST_LINES = 12
 
 
-def read_mariadb(machine: Machine, datadir: Path, instance: Instance, options: Options) -> Restored:
-    """Start a second MariaDB on a restored data directory, crash recovery included, and read the load's table.
+def read_mariadb(
+    machine: Machine, datadir: Path, instance: Instance, options: Options, server_class: type[MariaDB] = MariaDB
+) -> Restored:
+    """Start a second server on a restored data directory, crash recovery included, and read the load's table.
 
     ``options`` are those of the first server, with directories of the restored disks.
     """
     _move_binlog_index(options.binlog_dir or datadir)
-    server = MariaDB(machine, datadir, run_dir=instance.run_dir / "restored", options=options)
+    server = server_class(machine, datadir, run_dir=instance.run_dir / "restored", options=options)
     server.error_log.unlink(missing_ok=True)
     try:
         server.start()
-        position = {"gtid": str(server.value("SELECT @@GLOBAL.gtid_binlog_pos"))}
+        position = {"gtid": str(server.value(server.GTID)).replace("\n", "")}
         rows, damage = _read_table(server)
     except (LabError, pymysql.err.MySQLError) as error:
         return Restored(starts=False, error_log=(str(error), *server.last_log_lines(_LAST_LINES)))
