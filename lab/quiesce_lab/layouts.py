@@ -15,7 +15,7 @@ LAYOUTS = {
     "mariadb": Layout((DATA,), (MariaDBApplication,)),
     # A redo log that fills within seconds, so that pages are flushed and checkpoints made all the time, as on a busy server.
     "two-disks": Layout((DATA, REDO), (partial(MariaDBApplication, redo_log_mib=8),)),
-    "mysql": Layout((DATA, REDO), (partial(mysql.MySQLApplication, redo_log_mib=8),)),
+    "mysql": Layout((DATA,), (mysql.MySQLApplication,)),
     "postgres": Layout((DATA, WAL), (partial(PostgresApplication, small_wal=True),)),
     "redis": Layout((DATA,), (RedisApplication,)),
     "sqlite": Layout((DATA,), (SqliteApplication,)),

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from quiesce_lab.layouts import LAYOUTS
+from quiesce_lab.engines.mariadb_app import DATA, REDO
+from quiesce_lab.engines.mysql import MySQLApplication
+from quiesce_lab.host import Layout
 from quiesce_lab.machine import default_state_dir
 from quiesce_lab.stage import Stage, stage
 from quiesce_lab.trial import by_function, run_trial
@@ -17,7 +19,7 @@ pytestmark = pytest.mark.lab
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Stage]:
     own = default_state_dir().with_name("quiesce-lab-mysql-tests")
-    with stage(own, layout=LAYOUTS["mysql"], address="127.77.3.5") as here:
+    with stage(own, layout=Layout((DATA, REDO), (MySQLApplication,)), address="127.77.3.5") as here:
         here.host.load.start(500)
         here.host.load.wait_until_acked(200)
         yield here
