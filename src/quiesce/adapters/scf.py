@@ -15,7 +15,7 @@ from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentClo
 from tencentcloud.common.profile.http_profile import HttpProfile
 
 from quiesce.adapters.again import Again
-from quiesce.adapters.tencent import MAX_MESSAGE, is_ambiguous, is_transient, keep_the_signature
+from quiesce.adapters.tencent import MAX_MESSAGE, is_ambiguous, is_transient
 from quiesce.errors import CloudError
 from quiesce.settings import CloudSettings
 
@@ -69,9 +69,7 @@ class Invoker:
         scf = load()
         scf.HttpProfile = self._profile
         credentials = self._settings.credentials
-        opened = scf.Client(self._settings.region, credentials.secret_id, credentials.secret_key, credentials.token)
-        keep_the_signature(opened.client)
-        return opened
+        return scf.Client(self._settings.region, credentials.secret_id, credentials.secret_key, credentials.token)
 
     def _profile(self, endpoint: str, **_: object) -> HttpProfile:
         settings = self._settings

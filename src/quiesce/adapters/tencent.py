@@ -111,6 +111,7 @@ def keep_the_signature(client: Any) -> None:
     """Have requests look for no host in ~/.netrc: what it finds there, it puts in the place of a client's signature.
 
     That is ``trust_env`` of the session that a client of the SDK has; HTTPS_PROXY and the CAs are read by the SDK itself.
+    The SDK for Invoke makes its client where nobody can reach it, and is used in SCF alone, where there is no such file.
     """
     client.request.conn._session.trust_env = False
 
