@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,11 @@ needs_mariadb = pytest.mark.skipif(
 def install(datadir: Path) -> None:
     """Make an empty data directory; root may log in from root's own processes over the socket."""
     argv = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=socket", "--skip-test-db"]
-    own = (f"--datadir={datadir}", f"--tmpdir={_tmpdir(datadir)}", "--user=root")
+    own = (f"--datadir={datadir}", f"--tmpdir={tmpdir_of(datadir)}", "--user=root")
     subprocess.run([*argv, *own], check=True, capture_output=True, timeout=120)
 
 
-def _tmpdir(datadir: Path) -> Path:
+def tmpdir_of(datadir: Path) -> Path:
     """Make a tmpdir of a server's own: one that starts empties it of temporary tables, those of a neighbour, too."""
     own = datadir.with_suffix(".tmp")
     own.mkdir(exist_ok=True)
@@ -92,12 +92,18 @@ def session_id(connection: pymysql.connections.Connection[Any]) -> int:
 @contextmanager
 def running(datadir: Path, *options: str) -> Iterator[Server]:
     """Run a server on a data directory made by ``install``."""
-    argv = ["mariadbd", "--no-defaults", "--user=root", "--skip-networking", f"--datadir={datadir}"]
+    argv = ["mariadbd", "--no-defaults", "--user=root", "--skip-networking", f"--tmpdir={tmpdir_of(datadir)}"]
+    with serving([*argv, "--innodb-log-file-size=16M"], datadir, *options) as server:
+        yield server
+
+
+@contextmanager
+def serving(program: Sequence[str], datadir: Path, *options: str) -> Iterator[Server]:
+    """Run a program that is a server of this kind until the block ends; its socket and log lie beside its data."""
     socket = datadir.with_suffix(".sock")
-    argv += [f"--tmpdir={_tmpdir(datadir)}"]
-    argv += [f"--socket={socket}", f"--pid-file={datadir.with_suffix('.pid')}", "--innodb-log-file-size=16M", *options]
+    beside = (f"--datadir={datadir}", f"--socket={socket}", f"--pid-file={datadir.with_suffix('.pid')}")
     with datadir.with_suffix(".log").open("ab") as log:
-        process = subprocess.Popen(argv, stdout=log, stderr=log)
+        process = subprocess.Popen([*program, *beside, *options], stdout=log, stderr=log)
     server = Server(socket, datadir, process)
     try:
         wait_until(server.answers, START_LIMIT_S)

@@ -13,6 +13,7 @@ from quiesced.quiescers.mysql_session import AUTO, REPLICA
 from tests.daemon import mariadb
 from tests.daemon.mariadb import Server, needs_mariadb
 from tests.daemon.mysql_holds import budget, held, in_background, prepare, quiescer
+from tests.daemon.replica_pair import Pair
 from tests.daemon.scenes import SCENE
 from tests.free_ports import free_port
 from tests.waiting import wait_until
@@ -23,7 +24,7 @@ INSERT = "INSERT INTO shop.orders (item) VALUES ('book')"
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """A primary and its replica, and the account that the daemon has on the replica."""
     first = tmp_path_factory.mktemp("pair") / "primary"
     mariadb.install(first)
@@ -46,8 +47,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Ser
         replica.ask("GRANT REPLICATION SLAVE ADMIN, SUPER ON *.* TO quiesced@localhost")
         primary.ask("CREATE DATABASE shop")
         primary.ask("CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, item TEXT) ENGINE=InnoDB")
-        wait_until(lambda: in_step(primary, replica))
-        yield primary, replica
+        made = Pair(primary, replica, "SLAVE", lambda: in_step(primary, replica), lambda: applies(replica))
+        wait_until(made.in_step)
+        yield made
 
 
 def in_step(primary: Server, replica: Server) -> bool:
@@ -64,71 +66,71 @@ def applies(replica: Server) -> bool:
         return bool(row[names.index("Slave_SQL_Running")] == "Yes")
 
 
-def test_a_replica_is_known_as_one_and_check_leaves_it_running(pair: tuple[Server, Server]) -> None:
-    _, replica = pair
+def test_a_replica_is_known_as_one_and_check_leaves_it_running(pair: Pair) -> None:
+    replica = pair.replica
     report = quiescer(replica, mode=AUTO).check(SCENE)
     assert report.refusals == ()
     assert (report.mode, "replicates" in report.mode_reason) == (REPLICA, True)
-    assert applies(replica)
+    assert pair.applies()
 
 
-def test_nothing_is_applied_while_it_is_held_and_all_of_it_afterwards(pair: tuple[Server, Server]) -> None:
-    primary, replica = pair
+def test_nothing_is_applied_while_it_is_held_and_all_of_it_afterwards(pair: Pair) -> None:
+    primary, replica = pair.primary, pair.replica
     with held(replica, mode=AUTO) as hold:
         before = hold.witness()
         primary.ask(INSERT)
         after = hold.witness()
-        assert not applies(replica)
+        assert not pair.applies()
     assert before == after
     assert (before.mode, hold.held_by, before.lock_shown) == (REPLICA, HeldBy.LOCK, True)
     assert before.position["applied"].startswith("binlog.")
-    wait_until(lambda: applies(replica) and in_step(primary, replica))
+    wait_until(lambda: pair.applies() and pair.in_step())
 
 
-def test_a_sql_thread_that_was_stopped_before_stays_stopped(pair: tuple[Server, Server]) -> None:
-    _, replica = pair
-    replica.ask("STOP SLAVE SQL_THREAD")
+def test_a_sql_thread_that_was_stopped_before_stays_stopped(pair: Pair) -> None:
+    replica = pair.replica
+    replica.ask(f"STOP {pair.word} SQL_THREAD")
     try:
         with held(replica, mode=REPLICA) as hold:
             assert hold.witness().mode == REPLICA
-        assert not applies(replica)
+        assert not pair.applies()
     finally:
-        replica.ask("START SLAVE SQL_THREAD")
+        replica.ask(f"START {pair.word} SQL_THREAD")
 
 
-def test_a_hold_that_is_refused_starts_the_sql_thread_again(pair: tuple[Server, Server]) -> None:
-    _, replica = pair
+def test_a_hold_that_is_refused_starts_the_sql_thread_again(pair: Pair) -> None:
+    replica = pair.replica
     replica.ask("CREATE TABLE IF NOT EXISTS shop.own (id INT PRIMARY KEY, item TEXT) ENGINE=MyISAM")
     hold = prepare(replica, mode=AUTO)
-    assert not applies(replica)
+    assert not pair.applies()
     replica.ask("INSERT INTO shop.own VALUES (1, '')")
     with (
         in_background(replica, "UPDATE shop.own SET item = SLEEP(20)"),
         pytest.raises(Exception, match="not granted in time"),
     ):
         hold.quiesce(budget(acquire_s=0.3))
-    wait_until(lambda: applies(replica))
+    wait_until(pair.applies)
     replica.ask("DROP TABLE shop.own")
 
 
-def test_the_next_daemon_starts_what_a_dead_one_had_stopped(pair: tuple[Server, Server]) -> None:
-    _, replica = pair
+def test_the_next_daemon_starts_what_a_dead_one_had_stopped(pair: Pair) -> None:
+    replica = pair.replica
     leftovers: list[dict[str, object]] = []
     hold = prepare(replica, leftovers, mode=AUTO)
     hold.quiesce(budget())
-    assert not applies(replica)
+    assert not pair.applies()
     quiescer(replica, mode=AUTO).heal(leftovers[-1])
-    wait_until(lambda: applies(replica))
+    wait_until(pair.applies)
     hold.release()
-    assert applies(replica)
+    assert pair.applies()
 
 
-def test_without_the_right_to_stop_it_the_grant_is_named(pair: tuple[Server, Server]) -> None:
-    _, replica = pair
+def test_without_the_right_to_stop_it_the_grant_is_named(pair: Pair) -> None:
+    replica = pair.replica
     replica.ask("CREATE OR REPLACE USER looker@localhost IDENTIFIED BY 'a password'")
     replica.ask("GRANT RELOAD, PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO looker@localhost")
     refused = quiescer(replica, user="looker", mode=AUTO).check(SCENE).refusals
     assert [(refusal.code, "GRANT REPLICATION SLAVE ADMIN" in refusal.message) for refusal in refused] == [
         ("application_unreachable", True)
     ]
-    assert applies(replica)
+    assert pair.applies()

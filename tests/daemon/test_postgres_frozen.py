@@ -50,6 +50,7 @@ def frozen(disks: LoopDisks) -> Iterator[None]:
 
 
 def let_statistics_become_due() -> None:
+    """Let that time pass; the server shows nowhere that it has."""
     time.sleep(1.2 * STATISTICS_EVERY_S)
 
 

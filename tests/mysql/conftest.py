@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.mariadb import Server
+from tests.daemon.mysql_holds import INSERT
 from tests.mysql import server as mysql
 from tests.waiting import wait_until
 
@@ -35,7 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with mysql.running(datadir, *apart, "--skip-networking") as server:
         server.ask("CREATE DATABASE shop")
         server.ask("CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, item TEXT) ENGINE=InnoDB")
-        for statement in (ACCOUNT, *grants()):
+        for statement in (ACCOUNT, *grants(), INSERT):  # a row, for statements that take long over it
             server.ask(statement)
         yield server
 

@@ -8,22 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from quiesced.errors import Refused
 from quiesced.messages import Witness
 from quiesced.witness import gap_between, refusal_of
 from tests.daemon.mariadb import Server
 from tests.daemon.mysql_holds import INSERT, budget, flush_log, held, in_background, prepare, quiescer, writable
+from tests.daemon.test_mysql_hold import (
+    test_a_cancelled_lease_ends_the_wait_for_the_lock,
+    test_a_hold_that_was_let_go_shows_no_lock,
+    test_a_statement_that_blocks_the_lock_is_named_and_the_writers_go_on,
+    test_the_server_lets_go_by_itself_when_the_holder_says_nothing,
+    test_the_sockets_are_those_whose_shutdown_ends_the_hold,
+    test_the_witness_says_so_when_an_administrator_killed_the_session,
+    test_writers_wait_while_it_holds_and_go_on_when_it_lets_go,
+)
 from tests.mysql import server as mysql
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.lab
-
-
-def test_writers_wait_while_it_holds_and_go_on_when_it_lets_go(server: Server) -> None:
-    with held(server), in_background(server, INSERT) as over:
-        assert not over.wait(0.3)
-        assert server.value("SELECT COUNT(*) FROM shop.orders") >= 0
-    wait_until(lambda: writable(server))
+__all__ = [
+    "test_a_cancelled_lease_ends_the_wait_for_the_lock",
+    "test_a_hold_that_was_let_go_shows_no_lock",
+    "test_a_statement_that_blocks_the_lock_is_named_and_the_writers_go_on",
+    "test_the_server_lets_go_by_itself_when_the_holder_says_nothing",
+    "test_the_sockets_are_those_whose_shutdown_ends_the_hold",
+    "test_the_witness_says_so_when_an_administrator_killed_the_session",
+    "test_writers_wait_while_it_holds_and_go_on_when_it_lets_go",
+]
+"""What holds for MariaDB, too."""
 
 
 def test_two_looks_show_one_hold_with_lock_position_and_durability(server: Server) -> None:
@@ -37,41 +48,6 @@ def test_two_looks_show_one_hold_with_lock_position_and_durability(server: Serve
     wait_until(lambda: writable(server))
     with held(server) as hold:
         assert hold.witness().position != first.position
-
-
-def test_a_hold_that_was_let_go_shows_no_lock(server: Server) -> None:
-    with held(server) as hold:
-        hold.parts.lock.run("UNLOCK TABLES")
-        witness = hold.witness()
-    assert (witness.session_alive, witness.lock_shown) == (True, False)
-
-
-def test_the_witness_says_so_when_an_administrator_killed_the_session(server: Server) -> None:
-    with held(server) as hold:
-        server.ask(f"KILL {hold.parts.lock.id}")
-        witness = hold.witness()
-        assert (witness.session_alive, witness.lock_shown) == (False, False)
-        wait_until(lambda: writable(server))
-
-
-def test_the_server_lets_go_by_itself_when_the_holder_says_nothing(server: Server) -> None:
-    with held(server, hold_s=0.5) as hold:
-        assert not writable(server)
-        wait_until(lambda: writable(server), timeout_s=6)
-        assert not hold.witness().session_alive
-
-
-def test_a_statement_that_blocks_the_lock_is_named_and_the_writers_go_on(server: Server) -> None:
-    server.ask(INSERT)
-    hold = prepare(server)
-    try:
-        with in_background(server, "UPDATE shop.orders SET item = SLEEP(20) LIMIT 1"):
-            with pytest.raises(Refused, match=r'has run "UPDATE shop\.orders') as raised:
-                hold.quiesce(budget(acquire_s=0.3))
-            assert raised.value.code == "acquire_timeout"
-            wait_until(lambda: writable(server))
-    finally:
-        hold.release()
 
 
 @pytest.mark.parametrize("times", [1, 2])

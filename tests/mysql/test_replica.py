@@ -8,23 +8,35 @@ from pathlib import Path
 
 import pytest
 
-from quiesced.quiescers.base import HeldBy
-from quiesced.quiescers.mysql_session import AUTO, REPLICA
 from tests.daemon.mariadb import Server
-from tests.daemon.mysql_holds import INSERT, budget, held, prepare, quiescer
-from tests.daemon.scenes import SCENE
+from tests.daemon.replica_pair import Pair
+from tests.daemon.test_mysql_replica import (
+    test_a_hold_that_is_refused_starts_the_sql_thread_again,
+    test_a_replica_is_known_as_one_and_check_leaves_it_running,
+    test_a_sql_thread_that_was_stopped_before_stays_stopped,
+    test_nothing_is_applied_while_it_is_held_and_all_of_it_afterwards,
+    test_the_next_daemon_starts_what_a_dead_one_had_stopped,
+)
 from tests.free_ports import free_port
 from tests.mysql import server as mysql
 from tests.mysql.conftest import ACCOUNT, grants
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.lab
+__all__ = [
+    "test_a_hold_that_is_refused_starts_the_sql_thread_again",
+    "test_a_replica_is_known_as_one_and_check_leaves_it_running",
+    "test_a_sql_thread_that_was_stopped_before_stays_stopped",
+    "test_nothing_is_applied_while_it_is_held_and_all_of_it_afterwards",
+    "test_the_next_daemon_starts_what_a_dead_one_had_stopped",
+]
+"""What holds for MariaDB, too."""
 
 GTID = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--log-bin=binlog")
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """A primary and its replica, and the account that the daemon has on the replica."""
     first = tmp_path_factory.mktemp("pair") / "primary"
     mysql.install(first)
@@ -44,10 +56,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Ser
         replica.ask("START REPLICA")
         primary.ask("CREATE DATABASE shop")
         primary.ask("CREATE TABLE shop.orders (id INT AUTO_INCREMENT PRIMARY KEY, item TEXT) ENGINE=InnoDB")
-        wait_until(lambda: in_step(primary, replica), timeout_s=20)
+        made = Pair(primary, replica, "REPLICA", lambda: in_step(primary, replica), lambda: applies(replica))
+        wait_until(made.in_step, timeout_s=20)
         for statement in ("SET SESSION sql_log_bin = 0", ACCOUNT, *grants()):
             replica.ask(statement)
-        yield primary, replica
+        yield made
 
 
 def in_step(primary: Server, replica: Server) -> bool:
@@ -59,48 +72,3 @@ def in_step(primary: Server, replica: Server) -> bool:
 def applies(replica: Server) -> bool:
     """Whether the SQL thread runs."""
     return bool(replica.value("SELECT service_state FROM performance_schema.replication_applier_status") == "ON")
-
-
-def test_a_replica_is_known_as_one_and_check_leaves_it_running(pair: tuple[Server, Server]) -> None:
-    _, replica = pair
-    report = quiescer(replica, mode=AUTO).check(SCENE)
-    assert report.refusals == ()
-    assert (report.mode, "replicates" in report.mode_reason) == (REPLICA, True)
-    assert applies(replica)
-
-
-def test_nothing_is_applied_while_it_is_held_and_all_of_it_afterwards(pair: tuple[Server, Server]) -> None:
-    primary, replica = pair
-    with held(replica, mode=AUTO) as hold:
-        before = hold.witness()
-        primary.ask(INSERT)
-        after = hold.witness()
-        assert not applies(replica)
-    assert before == after
-    assert (before.mode, hold.held_by, before.lock_shown) == (REPLICA, HeldBy.LOCK, True)
-    assert before.position["applied"].startswith("binlog.")
-    wait_until(lambda: applies(replica) and in_step(primary, replica))
-
-
-def test_a_sql_thread_that_was_stopped_before_stays_stopped(pair: tuple[Server, Server]) -> None:
-    _, replica = pair
-    replica.ask("STOP REPLICA SQL_THREAD")
-    try:
-        with held(replica, mode=REPLICA) as hold:
-            assert hold.witness().mode == REPLICA
-        assert not applies(replica)
-    finally:
-        replica.ask("START REPLICA SQL_THREAD")
-
-
-def test_the_next_daemon_starts_what_a_dead_one_had_stopped(pair: tuple[Server, Server]) -> None:
-    _, replica = pair
-    leftovers: list[dict[str, object]] = []
-    hold = prepare(replica, leftovers, mode=AUTO)
-    try:
-        hold.quiesce(budget())
-        assert not applies(replica)
-        quiescer(replica, mode=AUTO).heal(leftovers[-1])
-        wait_until(lambda: applies(replica))
-    finally:
-        hold.release()
