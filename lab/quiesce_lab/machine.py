@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -125,19 +126,22 @@ class Machine:
 
     def _lock_now(self) -> TextIO | None:
         """Lock the directory, unless a dead lab's reaper has it or has removed it meanwhile. Raises LabError."""
-        self.state_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
         path = self.state_dir / cleanup.LOCK
-        lock = path.open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
-                own = ProcessId.of(os.getpid())
-                lock.truncate(0)
-                print(own.pid, own.started, file=lock, flush=True)
-                return lock
-        except BlockingIOError:
-            self._insist_on_a_dead_owner(path)
-        lock.close()
+        with contextlib.suppress(FileNotFoundError):  # removed between any two of these steps
+            self.state_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with contextlib.ExitStack() as opened:
+                lock = opened.enter_context(path.open("a+"))
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    self._insist_on_a_dead_owner(path)
+                    return None
+                if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                    own = ProcessId.of(os.getpid())
+                    lock.truncate(0)
+                    print(own.pid, own.started, file=lock, flush=True)
+                    opened.pop_all()
+                    return lock
         return None
 
     def _insist_on_a_dead_owner(self, lock: Path) -> None:

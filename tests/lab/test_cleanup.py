@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,6 +130,25 @@ def test_a_new_lab_waits_until_the_reaper_of_a_dead_one_has_finished() -> None:
             assert all(running(pid) for pid in pids.values())
             second.kill()
         wait_until(lambda: not state_dir.exists(), timeout_s=20)
+
+
+@pytest.mark.lab
+def test_a_reaper_that_removes_the_directory_just_as_a_new_lab_wants_it_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    insist_on_real_disks()
+    with new_state_dir() as state_dir:
+        take_away = iter([True, True])
+        make = Path.mkdir
+
+        def make_and_lose(path: Path, *args: Any, **options: Any) -> None:
+            make(path, *args, **options)
+            if path == state_dir and next(take_away, False):
+                path.rmdir()
+
+        monkeypatch.setattr(Path, "mkdir", make_and_lose)
+        with Machine(state_dir) as machine:
+            assert machine.state_dir.is_dir()
 
 
 @pytest.mark.lab
