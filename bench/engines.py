@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.stalls import Sample, measure_stall, summary
 from quiesce_lab.engines.mariadb_app import BINLOG, DATA, REDO, UNDO, MariaDBApplication
+from quiesce_lab.engines.mysql import MySQLApplication, is_here
 from quiesce_lab.engines.postgres_app import PostgresApplication
 from quiesce_lab.engines.redis_app import RedisApplication
 from quiesce_lab.engines.sqlite_app import SqliteApplication
@@ -35,6 +36,12 @@ class Case:
     dirty_mib: int = 0
 
 
+MYSQL = (
+    Case("mysql backup_lock, freeze", (DATA,), MySQLApplication),
+    Case("mysql lock, freeze", (DATA,), partial(MySQLApplication, daemon_mode="lock")),
+    Case("mysql lock, no freeze", (DATA,), partial(MySQLApplication, daemon_mode="lock"), ALONE),
+)
+"""Where ``make mysql`` has fetched a server."""
 CASES = (
     Case("mariadb backup_lock, no freeze", (DATA,), MariaDBApplication, ALONE),
     Case("mariadb lock, no freeze", (DATA,), partial(MariaDBApplication, daemon_mode="lock"), ALONE),
@@ -43,6 +50,7 @@ CASES = (
     Case("sqlite, no freeze, its own busy handler", (DATA,), SqliteApplication, ALONE),
     Case("mariadb backup_lock, freeze", (DATA,), MariaDBApplication),
     Case("mariadb lock, freeze", (DATA,), partial(MariaDBApplication, daemon_mode="lock")),
+    *(MYSQL if is_here() else ()),
     Case("postgres freeze", (DATA,), PostgresApplication),
     Case("redis aof, freeze", (DATA,), RedisApplication),
     Case("mariadb backup_lock, freeze, 1 GiB dirty", (DATA,), MariaDBApplication, dirty_mib=DIRTY_MIB),

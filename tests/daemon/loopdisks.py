@@ -69,6 +69,17 @@ class LoopDisks:
         finally:
             os.close(fd)
 
+    @contextlib.contextmanager
+    def frozen(self, number: int = 0) -> Iterator[None]:
+        """Freeze a disk's filesystem, all of it written out before, so that the first write to any page has to ask."""
+        with self.opened(number) as fd:
+            LinuxIoctls().sync(fd)
+            LinuxIoctls().freeze(fd)
+            try:
+                yield
+            finally:
+                LinuxIoctls().thaw(fd)
+
 
 @contextlib.contextmanager
 def loop_disks(where: Path, types: Sequence[str] = ("ext4",), size_mib: int = 0) -> Iterator[LoopDisks]:

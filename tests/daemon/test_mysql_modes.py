@@ -50,6 +50,16 @@ def test_a_table_of_another_engine_needs_the_read_lock_and_is_named(server: Serv
     assert (mode, "shop/other." in why) == (LOCK, True)
 
 
+def test_another_engine_that_keeps_a_directory_of_its_own_is_named(server: Server) -> None:
+    rocks = server.datadir / "#rocksdb"
+    rocks.mkdir()
+    try:
+        mode, why = chosen(server)
+    finally:
+        rocks.rmdir()
+    assert (mode, "#rocksdb (MyRocks)" in why) == (LOCK, True)
+
+
 def test_a_path_outside_of_the_set_needs_the_read_lock_and_is_named(server: Server) -> None:
     home = server.datadir
     mode, why = chosen(server, scene=Scene(covers=lambda path: path != home))

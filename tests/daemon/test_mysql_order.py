@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Optional
 
 import pymysql
@@ -11,8 +12,9 @@ from quiesced.errors import Refused
 from quiesced.quiescers import mysql_redo
 from quiesced.quiescers.base import Budget, Watched
 from quiesced.quiescers.mysql_hold import MysqlHold, Parts
-from quiesced.quiescers.mysql_mode import READ_LOCK, Way
+from quiesced.quiescers.mysql_mode import INSTANCE_LOCK, READ_LOCK, Locking, Way
 from quiesced.quiescers.mysql_pileup import PileUp
+from quiesced.quiescers.mysql_position import Asked, Position
 from quiesced.quiescers.mysql_session import Flavor, Options, Session
 
 LOCK, UNLOCK = "FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"
@@ -31,6 +33,7 @@ class FakeServer:
         self.written = self.flushed = 100
         self.pushes_in_vain = 0
         self.refuses: Optional[str] = None
+        self.takes, self.gives = LOCK, UNLOCK
 
     def shows(self, control: Session, lock_session_id: int) -> bool:
         return self.locked
@@ -39,9 +42,9 @@ class FakeServer:
         self.heard.append(statement)
         if statement == self.refuses:
             raise pymysql.err.OperationalError(1205, "Lock wait timeout exceeded")
-        if statement == LOCK:
+        if statement == self.takes:
             self.written += 10  # commits that were acknowledged until the lock was granted
-        self.locked = (self.locked or statement == LOCK) and statement != UNLOCK
+        self.locked = (self.locked or statement == self.takes) and statement != self.gives
         if "ENGINE LOGS" in statement:
             self.pushes_in_vain -= 1
             self.flushed = self.written if self.pushes_in_vain < 0 else self.flushed
@@ -95,10 +98,14 @@ def server() -> FakeServer:
     return FakeServer()
 
 
-def hold_of(server: FakeServer, prior: int = 2) -> MysqlHold:
+def hold_of(
+    server: FakeServer, prior: int = 2, locking: Locking = READ_LOCK, position: Optional[Position] = None
+) -> MysqlHold:
     flavor = Flavor("10.11-MariaDB", True, (10, 11, 0))
-    way = Way("lock", "told to", READ_LOCK)
-    parts = Parts(FakeSession(server), FakeSession(server), NobodyWaits(), flavor, server, way)
+    way = Way("lock", "told to", locking)
+    control = FakeSession(server)
+    position = position or Asked(control, flavor, replicates=False)
+    parts = Parts(FakeSession(server), control, NobodyWaits(), flavor, server, way, position)
     return MysqlHold("orders", Options(None, "quiesced", "", 5, 5), parts, {SETTING.partition("_")[2]: prior})  # type: ignore[arg-type]  # no socket is opened
 
 
@@ -118,7 +125,52 @@ def test_a_hold_has_the_lock_and_its_witness_says_so(server: FakeServer) -> None
 def test_what_was_acknowledged_until_the_lock_is_on_disk_before_the_hold_is_answered(server: FakeServer) -> None:
     hold = hold_of(server)
     hold.quiesce(budget())
-    assert hold.witness().durable_evidence == "redo flushed to 110, written to 110 under the lock"
+    assert hold.witness().durable_evidence == "redo flushed to 110, written to 110 when it was asked"
+
+
+def held_by_freeze(server: FakeServer, position: Optional[Position] = None) -> MysqlHold:
+    server.takes, server.gives = INSTANCE_LOCK.take[0], INSTANCE_LOCK.give
+    hold = hold_of(server, locking=INSTANCE_LOCK, position=position)
+    hold.quiesce(budget())
+    return hold
+
+
+def test_behind_a_freeze_a_setting_that_was_relaxed_meanwhile_is_not_durable(server: FakeServer) -> None:
+    """Commits went on until the freeze, and with another setting the last of them are in the server's memory."""
+    hold = held_by_freeze(server)
+    assert hold.witness().durable
+    server.setting = 2
+    assert not hold.witness().durable
+
+
+def test_behind_a_freeze_the_files_are_read_before_it_and_looked_at_in_it(server: FakeServer) -> None:
+    files = Files()
+    hold = held_by_freeze(server, files)
+    assert files.caught_up
+    assert hold.witness().position == {"gtid": "1-2"}
+
+
+def test_a_position_that_cannot_be_told_shows_no_hold(server: FakeServer) -> None:
+    hold = held_by_freeze(server, Files(complaint="its binary log: encrypted"))
+    witness = hold.witness()
+    assert (witness.lock_shown, witness.position) == (False, {})
+    assert "where it stands cannot be told: its binary log: encrypted" in witness.lock_evidence
+
+
+class Files:
+    """A position on disk."""
+
+    def __init__(self, complaint: str = "") -> None:
+        self.caught_up = False
+        self._complaint = complaint
+
+    def catch_up(self, left_s: Callable[[], float]) -> None:
+        self.caught_up = left_s() > 0
+
+    def look(self) -> dict[str, str]:
+        if self._complaint:
+            raise Refused("application_unreachable", self._complaint)
+        return {"gtid": "1-2"}
 
 
 def test_a_redo_log_that_does_not_reach_the_disk_at_the_first_push_is_waited_for(server: FakeServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,16 @@ INSERT = "INSERT INTO shop.orders (item) VALUES ('book')"
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """A primary and its replica, and the account that the daemon has on the replica."""
     first = tmp_path_factory.mktemp("pair") / "primary"
+    with open_pair(first, first.with_name("replica")) as made:
+        yield made
+
+
+@contextmanager
+def open_pair(first: Path, second: Path) -> Iterator[Pair]:
+    """A primary and its replica in two new directories, and the account that the daemon has on the replica."""
     mariadb.install(first)
-    second = Path(shutil.copytree(first, first.with_name("replica")))
+    shutil.copytree(first, second)
     port = free_port()
     reachable = ("--skip-networking=0", "--bind-address=127.0.0.1", f"--port={port}")
     with (

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from quiesced.freeze import LinuxIoctls
 from tests.daemon import postgres
 from tests.daemon.loopdisks import LoopDisks, loop_disks, needs_root
 from tests.daemon.postgres import Server, needs_postgres
@@ -38,17 +36,6 @@ def server(base: Path, disks: LoopDisks) -> Iterator[Server]:
         yield server
 
 
-@contextmanager
-def frozen(disks: LoopDisks) -> Iterator[None]:
-    with disks.opened() as fd:
-        LinuxIoctls().sync(fd)  # so that every page is clean, and the first write to any has to ask
-        LinuxIoctls().freeze(fd)
-        try:
-            yield
-        finally:
-            LinuxIoctls().thaw(fd)
-
-
 def let_statistics_become_due() -> None:
     """Let that time pass; the server shows nowhere that it has."""
     time.sleep(1.2 * STATISTICS_EVERY_S)
@@ -60,7 +47,7 @@ def test_what_a_session_has_counted_keeps_no_look_waiting(server: Server, disks:
     with held(server, "freeze") as hold:
         if due == "before the first look":
             let_statistics_become_due()
-        with frozen(disks):
+        with disks.frozen():
             first = hold.witness()
             if due == "between the looks":
                 let_statistics_become_due()

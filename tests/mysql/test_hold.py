@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from tests.daemon.test_mysql_hold import (
     test_writers_wait_while_it_holds_and_go_on_when_it_lets_go,
 )
 from tests.mysql import server as mysql
+from tests.mysql.writers import Writers
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.lab
@@ -107,37 +107,3 @@ def test_what_was_acknowledged_before_a_hold_and_nothing_after_is_in_a_copy_made
         assert restored.value("SELECT COUNT(*) FROM shop.orders") == acked
         assert restored.ask("CHECK TABLE shop.orders EXTENDED")[0][3] == "OK"
         assert position
-
-
-class Writers:
-    """Four sessions that insert rows as fast as they are acknowledged, and count them."""
-
-    def __init__(self, server: Server) -> None:
-        self.acked = 0
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._server = server
-        self._threads = [threading.Thread(target=self._write) for _ in range(4)]
-
-    def __enter__(self) -> Writers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-
-    def settled(self) -> int:
-        """How many are acknowledged once all of them wait: then the server answers nobody any more."""
-        waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for%lock'"
-        wait_until(lambda: self._server.value(waiting) == len(self._threads))
-        return self.acked
-
-    def _write(self) -> None:
-        with self._server.connect() as connection, connection.cursor() as cursor:
-            while not self._over.is_set():
-                cursor.execute(INSERT)
-                with self._lock:
-                    self.acked += 1

@@ -31,6 +31,6 @@ def test_nothing_is_lost_and_the_restored_server_stands_where_the_certificate_sa
     trial = run_trial(lab.host, by_function(lab.fire))
     said = trial.taken.said
     assert said["level"] == "application", said["reasons"]
-    assert (said["modes"], said["freeze"]) == ({"orders": "lock"}, "all")
+    assert (said["modes"], said["freeze"]) == ({"orders": "backup_lock"}, "all")
     assert trial.verdict.consistent, trial.verdict
     assert trial.verdict.position["gtid"] == said["gtid"] != ""

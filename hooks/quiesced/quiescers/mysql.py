@@ -10,13 +10,14 @@ from typing import Callable, Optional
 from quiesced.errors import Refused
 from quiesced.messages import Refusal
 from quiesced.quiescers import mysql_redo, mysql_replica
-from quiesced.quiescers.base import Budget, Report, Scene
+from quiesced.quiescers.base import Budget, HeldBy, Report, Scene
 from quiesced.quiescers.mysql_guard import guard, missing_grants
 from quiesced.quiescers.mysql_hold import ENGINE, MysqlHold, Parts
 from quiesced.quiescers.mysql_lock import choose_view, fail_at_once
-from quiesced.quiescers.mysql_mode import Way, choose
+from quiesced.quiescers.mysql_mode import Server, Way, against_light_lock, choose
 from quiesced.quiescers.mysql_paths import Paths, scratch_paths, written_paths
 from quiesced.quiescers.mysql_pileup import PileUp
+from quiesced.quiescers.mysql_position import Asked, KnownLogs, OnDisk, Position
 from quiesced.quiescers.mysql_session import (
     AUTO,
     LOST,
@@ -32,6 +33,8 @@ from quiesced.quiescers.mysql_undo import SETTING, STOPPED, put_back
 
 HEAL_TIMEOUT_S = 10.0
 _HEAL_PAUSE_S = 0.5
+READ_LIMIT_S = 15.0
+"""How long a binary log may be read before a hold: a GiB of short transactions, of which there are some 5 us each."""
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,7 @@ class MysqlQuiescer:
     ) -> None:
         self.name = name
         self._options = options
+        self._logs = KnownLogs()
         self._sleep = sleep
         self._monotonic = monotonic
 
@@ -85,8 +89,9 @@ class MysqlQuiescer:
         """Choose how to hold. Raises Refused, with this application's name in it."""
         found = mysql_replica.channels(control, flavor)
         datadir = Path(str(control.value("SELECT @@GLOBAL.datadir")))
+        server = Server(flavor, found, datadir, paths, against_light_lock(control, flavor, found))
         try:
-            return choose(self._options.mode, flavor, found, datadir, paths, scene)
+            return choose(self._options.mode, server, scene)
         except Refused as error:
             raise Refused(error.code, f"{self.name}: {error}") from error
 
@@ -130,7 +135,7 @@ class MysqlQuiescer:
         # Its reads wait for the lock: as long as the watchdog allows, and a bit longer.
         lock = connect(self._options, self.name, read_timeout_s=budget.acquire_left_s() + STATEMENT_TIMEOUT_S)
         try:
-            pile_up = self._pile_up((lock.id, control.id))
+            pile_up = self._pile_up((lock.id, control.id), way.locking.held_by)
         except BaseException:  # whatever it is goes on, and no session stays behind
             lock.close()
             raise
@@ -140,11 +145,17 @@ class MysqlQuiescer:
             SETTING: prior,
             STOPPED: [channel.name for channel in way.channels],
         }
-        parts = Parts(lock, control, pile_up, flavor, choose_view(flavor), way)
+        view = choose_view(flavor, way.locking.held_by)
+        parts = Parts(lock, control, pile_up, flavor, view, way, self._position(control, flavor, way))
         return MysqlHold(self.name, self._options, parts, leftover)
 
-    def _pile_up(self, own_ids: tuple[int, ...]) -> PileUp:
-        pile_up = PileUp(self._options)
+    def _position(self, control: Session, flavor: Flavor, way: Way) -> Position:
+        if way.locking.held_by is HeldBy.FREEZE:
+            return OnDisk(self._logs.log_of(control))
+        return Asked(control, flavor, replicates=bool(way.channels))
+
+    def _pile_up(self, own_ids: tuple[int, ...], held_by: HeldBy) -> PileUp:
+        pile_up = PileUp(self._options, held_by)
         try:
             already = pile_up.already(own_ids)
             if already:
@@ -162,6 +173,8 @@ class MysqlQuiescer:
         ends_s = self._monotonic() + budget.acquire_left_s()
         try:
             mysql_redo.wait_until_durable(control, flavor, lambda: ends_s - self._monotonic())
+            read_by_s = self._monotonic() + READ_LIMIT_S
+            hold.parts.position.catch_up(lambda: read_by_s - self._monotonic() if budget.acquire_left_s() > 0 else 0.0)
         except Refused as error:
             raise Refused(error.code, f"{self.name}: {error}") from error
 

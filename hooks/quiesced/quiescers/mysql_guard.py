@@ -149,6 +149,16 @@ _REPLICA_MARIADB: _Need = (frozenset({"REPLICATION SLAVE ADMIN", "SUPER"}), "REP
 _REPLICA_MYSQL: _Need = (frozenset({"REPLICATION_SLAVE_ADMIN", "SUPER"}), "REPLICATION_SLAVE_ADMIN")
 
 
+def granted(control: Session) -> frozenset[str]:
+    """Name the privileges that this user has on everything, in capitals. Raises what LOST names."""
+    user, _, host = _account(control)
+    return frozenset(str(row[0]).upper() for row in control.rows(_GRANTS, f"'{user}'@'{host}'"))
+
+
+def _account(control: Session) -> tuple[str, str, str]:
+    return str(control.value("SELECT CURRENT_USER()")).rpartition("@")
+
+
 def missing_grants(
     control: Session, flavor: Flavor, name: str, flush_log: int, *, stops_replication: bool
 ) -> Optional[Refusal]:
@@ -156,8 +166,8 @@ def missing_grants(
 
     Roles are not seen here: grant to the user itself. Raises what LOST names.
     """
-    user, _, host = str(control.value("SELECT CURRENT_USER()")).rpartition("@")
-    held = {str(row[0]).upper() for row in control.rows(_GRANTS, f"'{user}'@'{host}'")}
+    user, _, host = _account(control)
+    held = granted(control)
     needs = [*_needs(flavor, flush_log), *_replica_needs(flavor, stops_replication)]
     lacking = [word for accepted, word in needs if not accepted & held]
     if lacking:

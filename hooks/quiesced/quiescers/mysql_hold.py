@@ -11,19 +11,18 @@ from typing import Callable, Optional
 
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness
-from quiesced.quiescers import mysql_redo, mysql_replica
+from quiesced.quiescers import mysql_redo
 from quiesced.quiescers.base import Budget, HeldBy, Watched
 from quiesced.quiescers.mysql_guard import who_stands_in_the_way
 from quiesced.quiescers.mysql_lock import LockView
 from quiesced.quiescers.mysql_mode import Way
 from quiesced.quiescers.mysql_pileup import PileUp
+from quiesced.quiescers.mysql_position import Position
 from quiesced.quiescers.mysql_session import LOST, Flavor, Options, Session, unreachable
 from quiesced.quiescers.mysql_undo import undo
 
 ENGINE = "mysql"
 _POLL_S = 0.010
-_ROWS_MARIADB = ("Handler_write", "Handler_update", "Handler_delete")
-_ROWS_MYSQL = ("Innodb_rows_inserted", "Innodb_rows_updated", "Innodb_rows_deleted")
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +37,7 @@ class Parts:
     flavor: Flavor
     view: LockView
     way: Way
+    position: Position
 
 
 class MysqlHold:
@@ -45,7 +45,7 @@ class MysqlHold:
 
     def __init__(self, name: str, options: Options, parts: Parts, leftover: dict[str, object]) -> None:
         self.name = name
-        self.held_by = HeldBy.LOCK
+        self.held_by = parts.way.locking.held_by
         self.leftover = leftover
         self._options = options
         self.parts = parts
@@ -59,12 +59,13 @@ class MysqlHold:
         return (self.parts.lock.socket.fileno(),)
 
     def quiesce(self, budget: Budget) -> None:
-        """Take the lock, then wait until the redo log is on disk."""
+        """Take the lock, then wait until the redo log is on disk; behind a freeze, read the binary log up to here."""
         parts = self.parts
         parts.pile_up.start()
         try:
             self._lock(budget)
             self._redo = mysql_redo.wait_until_durable(parts.control, parts.flavor, budget.acquire_left_s)
+            parts.position.catch_up(budget.acquire_left_s)
         except Refused as error:
             self.release()
             raise Refused(error.code, f"{self.name}: {error}") from error
@@ -113,16 +114,18 @@ class MysqlHold:
         # A server without the lock is not asked further: on a frozen filesystem its commits wait for the thaw, and whoever
         # asks for the position waits behind them.
         shown, evidence = self._look_at_lock() if alive else (False, "the session that held it is gone")
+        position, missing = self._look_at_position() if shown else ({}, evidence)
+        durable, durable_evidence = self._look_at_durability() if shown else (False, "it was not asked")
         return ApplicationWitness(
             name=self.name,
             engine=ENGINE,
             session=str(self.parts.lock.id),
             session_alive=alive,
-            lock_shown=shown,
-            lock_evidence=evidence,
-            position=self._position() if shown else {},
-            durable=self._redo is not None,
-            durable_evidence=str(self._redo or "the redo log was not seen on disk"),
+            lock_shown=shown and not missing,
+            lock_evidence=missing or evidence,
+            position=position,
+            durable=durable,
+            durable_evidence=durable_evidence,
             held_by=self.held_by.value,
             mode=self.parts.way.mode,
             mode_reason=self.parts.way.reason,
@@ -136,14 +139,25 @@ class MysqlHold:
             return False, f"the server could not be asked: {error}"
         return shown, view.evidence if shown else "the lock is not in force: not true that " + view.evidence
 
-    def _position(self) -> dict[str, str]:
+    def _look_at_durability(self) -> tuple[bool, str]:
+        """What was committed before is on disk; where commits go on until the freeze, each has to see to that itself."""
+        if self._redo is None:
+            return False, "the redo log was not seen on disk"
+        if self.held_by is HeldBy.FREEZE:
+            try:
+                setting = mysql_redo.setting(self.parts.control)
+            except LOST as error:
+                return False, f"the server could not be asked: {error}"
+            if setting != 1:
+                return False, f"somebody set {mysql_redo.SETTING} to {setting} meanwhile"
+        return True, str(self._redo)
+
+    def _look_at_position(self) -> tuple[dict[str, str], str]:
+        """Return the position, or why there is none."""
         try:
-            found = position(self.parts.control, self.parts.flavor)
-            if self.parts.way.channels:
-                found.update(applied(self.parts.control, self.parts.flavor))
-            return found
-        except LOST:
-            return {}
+            return self.parts.position.look(), ""
+        except (*LOST, Refused) as error:
+            return {}, f"where it stands cannot be told: {error}"
 
     def watched(self) -> Watched:
         """See base.Hold."""
@@ -198,27 +212,3 @@ class _Watchdog:
                 return
         self.expired = True
         self._end()
-
-
-def position(control: Session, flavor: Flavor) -> dict[str, str]:
-    """Read the replication position; without a binary log, counters of changed rows. Raises what LOST names."""
-    renamed = not flavor.mariadb and flavor.number >= (8, 2)
-    rows = control.rows("SHOW BINARY LOG STATUS" if renamed else "SHOW MASTER STATUS")
-    if not rows:
-        # Nothing to start a replica from, but it still shows whether anything was written between two looks.
-        names = _ROWS_MARIADB if flavor.mariadb else _ROWS_MYSQL
-        listed = ", ".join(f"'{name}'" for name in names)
-        return {k.lower(): v for k, v in control.named(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({listed})").items()}
-    found = {"gtid": _gtid(control, flavor), "log_file": str(rows[0][0]), "log_offset": str(rows[0][1])}
-    return {key: value for key, value in found.items() if value}
-
-
-def applied(control: Session, flavor: Flavor) -> dict[str, str]:
-    """Read how far each channel has applied what it replicates, as ``applied`` or ``applied <channel>``."""
-    found = mysql_replica.channels(control, flavor)
-    return {" ".join(filter(None, ("applied", channel.name))): channel.position for channel in found}
-
-
-def _gtid(control: Session, flavor: Flavor) -> str:
-    variable = "@@GLOBAL.gtid_binlog_pos" if flavor.mariadb else "@@GLOBAL.gtid_executed"
-    return str(control.value(f"SELECT {variable}")).replace("\n", "")

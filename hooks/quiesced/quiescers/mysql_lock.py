@@ -1,4 +1,4 @@
-"""How the server itself shows that the global read lock is in force, asked from another session.
+"""How the server itself shows that its lock is in force, asked from another session.
 
 MySQL lists metadata locks in performance_schema. MariaDB's own list keeps showing the first of the two locks that FLUSH
 TABLES WITH READ LOCK takes (BACKUP_FTWRL1, which says nothing about commits), and is off by default. There an empty XA
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from quiesced.quiescers.base import HeldBy
 from quiesced.quiescers.mysql_session import LOST, Flavor, Session
 
 LOCK_WAIT_TIMEOUT = 1205
@@ -65,9 +66,20 @@ MYSQL_VIEW = ListedLock(
 )
 
 
-def choose_view(flavor: Flavor) -> LockView:
+INSTANCE_VIEW = ListedLock(
+    "SELECT COUNT(*) FROM performance_schema.metadata_locks l "
+    "JOIN performance_schema.threads t ON t.thread_id = l.owner_thread_id "
+    "WHERE t.processlist_id = %s AND l.lock_status = 'GRANTED' AND l.object_type = 'BACKUP LOCK' AND l.lock_type = 'SHARED'",
+    1,
+    "performance_schema.metadata_locks lists BACKUP LOCK as granted to the session",
+)
+
+
+def choose_view(flavor: Flavor, held_by: HeldBy) -> LockView:
     """Choose how this server shows the lock."""
-    return RefusedCommit() if flavor.mariadb else MYSQL_VIEW
+    if flavor.mariadb:
+        return RefusedCommit()
+    return MYSQL_VIEW if held_by is HeldBy.LOCK else INSTANCE_VIEW
 
 
 def mysql_lists_locks(control: Session) -> bool:

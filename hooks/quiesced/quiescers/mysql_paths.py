@@ -28,6 +28,8 @@ _TABLESPACES = (
 
 _SCRATCH = ("tmpdir", "innodb_tmpdir", "slave_load_tmpdir", "replica_load_tmpdir")
 _OTHER_ENGINES = {".MYD": "MyISAM", ".MAD": "Aria", ".ARZ": "Archive", ".CSV": "CSV", ".MRG": "Merge"}
+_OTHER_DIRECTORIES = {".rocksdb": "MyRocks", "#rocksdb": "MyRocks"}
+"""Of Percona Server and of MariaDB, where they have no other place of their own."""
 _SYSTEM = ("mysql", "sys", "performance_schema")
 
 Paths = tuple[tuple[str, str], ...]
@@ -54,11 +56,13 @@ def scratch_paths(control: Session) -> Paths:
 
 
 def other_engines(datadir: Path) -> str:
-    """Name a table's file of an engine other than InnoDB, outside the server's own databases; empty when there is none.
+    """Name a file or directory of an engine other than InnoDB, outside the server's own databases; empty if there is none.
 
     Asked of the files, because information_schema lists only tables that this user has a privilege on. Raises OSError.
     """
     for directory in _databases(datadir):
+        if directory.name in _OTHER_DIRECTORIES:
+            return f"{directory.name} ({_OTHER_DIRECTORIES[directory.name]})"
         if directory.name not in _SYSTEM:
             with os.scandir(directory) as entries:
                 found = next((e.name for e in entries if Path(e.name).suffix in _OTHER_ENGINES), "")

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Callable, Optional
 
-from quiesced.quiescers.base import Watched
+from quiesced.quiescers.base import HeldBy, Watched
 from quiesced.quiescers.mysql_session import LOST, Options, Session
 
 LOOK_EVERY_S = 0.025
@@ -20,14 +20,19 @@ STOP_LIMIT_S = 0.1
 PAUSE_SHARE = 4
 """A look at thousands of sessions takes milliseconds of the server; the pause is this many times as long."""
 _WAITING = re.compile(r"Waiting for ((backup|global read|commit) lock|table flush)", re.I)
+_WAITING_FOR_DISK = re.compile(r"Waiting for (backup lock|handler commit)", re.I)
+"""Of MySQL behind a freeze: DDL waits for the lock, and who commits for the disk (manual, General Thread States)."""
 _NOT_CLIENTS = ("system user", "event_scheduler")
 
 
 class PileUp:
     """Counts waiting sessions from ``start`` until ``stop``. Makes a connection at once; raises what LOST names."""
 
-    def __init__(self, options: Options, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, options: Options, held_by: HeldBy = HeldBy.LOCK, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._session = Session(options)
+        self._waiting = _WAITING if held_by is HeldBy.LOCK else _WAITING_FOR_DISK
         self._monotonic = monotonic
         self._most_stalled = options.max_stalled_writers
         self._most_used = options.max_connections_used
@@ -102,7 +107,7 @@ class PileUp:
         """
         rows = [row for row in self._session.rows("SHOW PROCESSLIST") if int(row[0]) not in self._own_ids]
         clients = [str(row[6] or "") for row in rows if row[1] not in _NOT_CLIENTS]
-        return len(clients), sum(1 for state in clients if _WAITING.match(state))
+        return len(clients), sum(1 for state in clients if self._waiting.match(state))
 
     def _too_stalled(self, waiting: int) -> str:
         if self._most_stalled is None or waiting <= self._most_stalled:

@@ -30,7 +30,7 @@ class Redo:
     flushed: int
 
     def __str__(self) -> str:
-        return f"redo flushed to {self.flushed}, written to {self.written} under the lock"
+        return f"redo flushed to {self.flushed}, written to {self.written} when it was asked"
 
 
 def read(control: Session, flavor: Flavor) -> Redo:

@@ -13,6 +13,9 @@ from quiesced.quiescers.mysql_session import LOST, Flavor, Session
 _RENAMED = (8, 0, 22)
 """Since then MySQL says REPLICA where it said SLAVE (manual, SHOW REPLICA STATUS)."""
 
+_MAY_NOT = 1227
+"""ER_SPECIFIC_ACCESS_DENIED_ERROR."""
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -29,11 +32,13 @@ class Channel:
 
 
 def channels(control: Session, flavor: Flavor) -> tuple[Channel, ...]:
-    """List every channel; none when the server does not replicate, or this user may not see. Raises no LOST for that."""
+    """List every channel; none when the server does not replicate, or this user may not see. Raises what LOST names."""
     try:
         rows = control.columns("SHOW ALL SLAVES STATUS" if flavor.mariadb else f"SHOW {_word(flavor)} STATUS")
-    except LOST:
-        return ()
+    except LOST as error:
+        if error.args[:1] == (_MAY_NOT,):
+            return ()
+        raise
     return tuple(_channel(row) for row in rows)
 
 

@@ -47,8 +47,8 @@ class Options:
     max_connections_used: float = 0.8
     """Share of the server's max_connections; more in use than this end a hold, or keep it from beginning."""
     mode: str = AUTO
-    """How it is held: ``lock`` FLUSH TABLES WITH READ LOCK, ``backup_lock`` MariaDB's backup stages, ``replica`` the SQL
-    threads stopped first, ``auto`` the cheapest that suffices."""
+    """How it is held: ``lock`` FLUSH TABLES WITH READ LOCK, ``backup_lock`` MariaDB's backup stages, or MySQL's LOCK
+    INSTANCE FOR BACKUP with a freeze, ``replica`` the SQL threads stopped first, ``auto`` the cheapest that suffices."""
 
 
 def read_options(content: dict[str, object], path: str) -> tuple[Options, tuple[str, ...]]:
