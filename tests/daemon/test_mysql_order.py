@@ -15,7 +15,7 @@ from quiesced.quiescers.mysql_hold import MysqlHold, Parts
 from quiesced.quiescers.mysql_mode import INSTANCE_LOCK, READ_LOCK, Locking, Way
 from quiesced.quiescers.mysql_pileup import PileUp
 from quiesced.quiescers.mysql_position import Asked, Position
-from quiesced.quiescers.mysql_session import Flavor, Options, Session
+from quiesced.quiescers.mysql_session import LOOK_LIMIT_S, STATEMENT_TIMEOUT_S, Flavor, Options, Session
 
 LOCK, UNLOCK = "FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"
 SETTING = "innodb_flush_log_at_trx_commit"
@@ -69,6 +69,9 @@ class FakeSession(Session):
 
     def rows(self, statement: str, *values: object) -> tuple[tuple[Any, ...], ...]:
         return self._server.answer(statement, values)
+
+    def limit(self, read_timeout_s: float) -> None:
+        self._server.heard.append(f"wait {read_timeout_s:g} s at most")
 
     def close(self) -> None:
         return
@@ -194,6 +197,15 @@ def test_the_server_is_told_to_end_a_silent_holder_before_it_is_asked_for_the_lo
     hold_of(server).quiesce(budget())
     told = "SET SESSION wait_timeout = 11, SESSION lock_wait_timeout = 3"
     assert server.heard.index(told) < server.heard.index(LOCK)
+
+
+def test_while_writers_wait_no_look_waits_as_long_as_other_statements_may(server: FakeServer) -> None:
+    hold = hold_of(server)
+    hold.quiesce(budget())
+    assert server.heard[-2:] == [f"wait {LOOK_LIMIT_S:g} s at most"] * 2
+    hold.witness()
+    hold.release()
+    assert server.heard.index(f"wait {STATEMENT_TIMEOUT_S:g} s at most") < server.heard.index(UNLOCK)
 
 
 def test_the_lock_goes_before_the_setting_comes_back(server: FakeServer) -> None:

@@ -18,7 +18,7 @@ from quiesced.quiescers.mysql_lock import LockView
 from quiesced.quiescers.mysql_mode import Way
 from quiesced.quiescers.mysql_pileup import PileUp
 from quiesced.quiescers.mysql_position import Position
-from quiesced.quiescers.mysql_session import LOST, Flavor, Options, Session, unreachable
+from quiesced.quiescers.mysql_session import LOOK_LIMIT_S, LOST, STATEMENT_TIMEOUT_S, Flavor, Options, Session, unreachable
 from quiesced.quiescers.mysql_undo import undo
 
 ENGINE = "mysql"
@@ -66,12 +66,17 @@ class MysqlHold:
             self._lock(budget)
             self._redo = mysql_redo.wait_until_durable(parts.control, parts.flavor, budget.acquire_left_s)
             parts.position.catch_up(budget.acquire_left_s)
+            self._limit(LOOK_LIMIT_S)
         except Refused as error:
             self.release()
             raise Refused(error.code, f"{self.name}: {error}") from error
         except LOST as error:
             self.release()
             raise unreachable(self.name, error) from error
+
+    def _limit(self, read_timeout_s: float) -> None:
+        self.parts.lock.limit(read_timeout_s)
+        self.parts.control.limit(read_timeout_s)
 
     def _lock(self, budget: Budget) -> None:
         lock = self.parts.lock
@@ -171,6 +176,7 @@ class MysqlHold:
         """Unlock, restore the setting, say goodbye."""
         if self._released:
             return
+        self._limit(STATEMENT_TIMEOUT_S)
         try:
             self.parts.lock.run(self.parts.way.locking.give)
         except LOST as error:

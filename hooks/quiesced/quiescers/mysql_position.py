@@ -10,10 +10,8 @@ from quiesced.errors import Refused
 from quiesced.quiescers import mysql_replica
 from quiesced.quiescers.mysql_binlog import BinaryLog
 from quiesced.quiescers.mysql_binlog_events import Malformed
-from quiesced.quiescers.mysql_session import Flavor, Session
+from quiesced.quiescers.mysql_session import LOOK_LIMIT_S, Flavor, Session
 
-LOOK_LIMIT_S = 1.0
-"""How long the files may be read while writers wait."""
 _ROWS_MARIADB = ("Handler_write", "Handler_update", "Handler_delete")
 _ROWS_MYSQL = ("Innodb_rows_inserted", "Innodb_rows_updated", "Innodb_rows_deleted")
 

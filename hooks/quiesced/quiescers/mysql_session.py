@@ -19,6 +19,9 @@ CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 5.0
 """Longest that a statement which waits for nothing may take, before the session counts as lost."""
 
+LOOK_LIMIT_S = 2.0
+"""Longest that a look may take while writers wait: a server that is busy answers within milliseconds, too."""
+
 LOST = (MySQLError, OSError)
 """What PyMySQL raises when a statement fails or the server is gone."""
 
@@ -149,6 +152,10 @@ class Session:
         except OSError:
             started = ""
         return f"{pid}:{started}"
+
+    def limit(self, read_timeout_s: float) -> None:
+        """Let no statement from here on wait longer than this for its answer."""
+        self._connection._read_timeout = read_timeout_s  # type: ignore[attr-defined]  # looked at before every read
 
     def alive(self) -> bool:
         """Whether the server still answers on this session."""
