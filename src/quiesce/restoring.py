@@ -85,8 +85,8 @@ def _recovery(engine: str, mode: str) -> str:
         )
     known = {
         "mysql": _(
-            "start the server on the restored paths: InnoDB recovers by itself; then `mariadb-check --all-databases`. "
-            "A replica begins at the position"
+            "start the server on the restored paths: InnoDB recovers by itself; then `mariadb-check --all-databases` "
+            "(MySQL: `mysqlcheck`). A replica begins at the position"
         ),
         "postgres": _("start the server on the restored PGDATA: it recovers by itself; then `pg_amcheck --all`"),
         "redis": _("check before starting: `redis-check-aof` or `redis-check-rdb`; then start the server"),
