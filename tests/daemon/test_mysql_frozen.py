@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +13,7 @@ from tests.daemon.mariadb import Server, needs_mariadb, rows
 from tests.daemon.mysql_holds import INSERT, held
 from tests.daemon.replica_pair import Pair
 from tests.daemon.test_mysql_replica import open_pair
-from tests.waiting import wait_until
+from tests.waiting import again_and_again, wait_until
 
 pytestmark = [pytest.mark.lab, needs_mariadb, needs_root]
 
@@ -33,20 +32,8 @@ def pair(disks: LoopDisks, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @contextmanager
 def writing(server: Server) -> Iterator[None]:
-    over = threading.Event()
-
-    def write() -> None:
-        with server.connect() as connection:
-            while not over.is_set():
-                rows(connection, INSERT)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    with server.connect() as connection, again_and_again(lambda: rows(connection, INSERT)):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_a_replica_that_cannot_store_what_its_primary_sends_is_looked_at_all_the_same(pair: Pair, disks: LoopDisks) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from quiesced.quiescers.postgres_session import Options
 from tests.daemon import postgres
 from tests.daemon.postgres import Server, needs_postgres
 from tests.daemon.postgres_shop import budget
-from tests.waiting import wait_until
+from tests.waiting import again_and_again, wait_until
 
 pytestmark = [pytest.mark.lab, needs_postgres]
 NOTHING_COVERED = Scene(covers=lambda _path: False)
@@ -34,20 +33,9 @@ def base() -> Iterator[Path]:
 @contextmanager
 def writing(server: Server) -> Iterator[None]:
     """Insert rows until the end."""
-    over = threading.Event()
-
-    def write() -> None:
-        with closing(server.connect()) as session:
-            while not over.is_set():
-                session.run("INSERT INTO orders (item) VALUES ('during')")
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    insert = "INSERT INTO orders (item) VALUES ('during')"
+    with closing(server.connect()) as session, again_and_again(lambda: session.run(insert)):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def copied(source: Path, target: Path) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,34 +44,41 @@ def test_where_innodb_alone_has_data_the_backup_lock_and_the_freeze_suffice(serv
         assert hold.held_by is HeldBy.FREEZE
 
 
-@contextmanager
-def a_table_of_myisam(server: Server) -> Iterator[None]:
-    server.ask("CREATE TABLE shop.other (id INT PRIMARY KEY) ENGINE=MyISAM")
-    try:
-        yield
-    finally:
-        server.ask("DROP TABLE shop.other")
-
-
-@contextmanager
-def no_backup_admin(server: Server) -> Iterator[None]:
-    server.ask("REVOKE BACKUP_ADMIN ON *.* FROM quiesced@localhost")
-    try:
-        yield
-    finally:
-        server.ask("GRANT BACKUP_ADMIN ON *.* TO quiesced@localhost")
-
-
 @pytest.mark.parametrize(
-    ("but", "why"), [(a_table_of_myisam, "shop/other.MYD"), (no_backup_admin, "the user lacks BACKUP_ADMIN")]
+    ("do", "undo", "why"),
+    [
+        ("CREATE TABLE shop.other (id INT PRIMARY KEY) ENGINE=MyISAM", "DROP TABLE shop.other", "shop/other.MYD"),
+        (
+            "REVOKE BACKUP_ADMIN ON *.* FROM quiesced@localhost",
+            "GRANT BACKUP_ADMIN ON *.* TO quiesced@localhost",
+            "the user lacks BACKUP_ADMIN",
+        ),
+    ],
 )
 def test_what_the_backup_lock_would_miss_is_named_and_needs_the_read_lock(
-    server: Server, but: Callable[[Server], AbstractContextManager[None]], why: str
+    server: Server, do: str, undo: str, why: str
 ) -> None:
-    with but(server):
+    server.ask(do)
+    try:
         mode, reason = chosen(server)
         assert (mode, why in reason) == (LOCK, True), reason
         assert why in refused(server)
+    finally:
+        server.ask(undo)
+
+
+@pytest.mark.parametrize("mode", [LOCK, BACKUP_LOCK])
+def test_a_server_without_a_redo_log_is_refused_however_it_would_be_held(server: Server, mode: str) -> None:
+    """What such a server has in memory is nowhere on its disk, whoever holds it."""
+    server.ask("ALTER INSTANCE DISABLE INNODB REDO_LOG")
+    try:
+        (refusal,) = quiescer(server, mode=mode).check(SCENE).refusals
+        with pytest.raises(Refused) as caught:
+            prepare(server, mode=mode)
+    finally:
+        server.ask("ALTER INSTANCE ENABLE INNODB REDO_LOG")
+    assert (refusal.code, "ENABLE INNODB REDO_LOG" in refusal.message) == ("not_durable", True)
+    assert str(caught.value) == refusal.message
 
 
 def test_a_path_outside_of_the_set_needs_the_read_lock_and_is_named(server: Server) -> None:
@@ -154,13 +159,6 @@ def test_files_that_the_daemon_may_not_read_are_refused_before_anything_is_held(
     finally:
         aside.rename(path)
     wait_until(lambda: not server.sessions())
-
-
-def test_two_backups_at_the_same_time_are_refused(server: Server) -> None:
-    with server.connect() as other:
-        rows(other, "LOCK INSTANCE FOR BACKUP")
-        found = quiescer(server, mode=AUTO).check(SCENE).refusals
-    assert [refusal.code for refusal in found] == ["blocked"]
 
 
 def test_a_change_of_a_table_that_keeps_the_lock_waiting_is_named(server: Server) -> None:

@@ -97,6 +97,10 @@ class MysqlQuiescer:
 
     def _obstacles(self, control: Session, flavor: Flavor, way: Way) -> tuple[Refusal, ...]:
         fail_at_once(control, flavor)
+        try:
+            mysql_redo.read(control, flavor)
+        except Refused as error:
+            return (Refusal(error.code, f"{self.name}: {error}"),)
         waits = way.locking.waits_for_statements
         return guard(control, flavor, self._options, self.name, waits_for_statements=waits)
 

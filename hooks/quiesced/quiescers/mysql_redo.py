@@ -19,6 +19,8 @@ _PAUSE_S = 0.001
 _MARIADB = ("Innodb_lsn_%", "Innodb_lsn_current", "Innodb_lsn_flushed")
 _MYSQL = ("Innodb_redo_log_%", "Innodb_redo_log_current_lsn", "Innodb_redo_log_flushed_to_disk_lsn")
 """Pattern and names of the status variables; MySQL's exist since 8.0.30 (manual, Server Status Variables)."""
+_ENABLED = "Innodb_redo_log_enabled"
+"""MySQL since 8.0.21: off while a server is filled with data, and then no crash can be recovered from (manual, Redo Log)."""
 _STATUS_TEXT = (re.compile(r"Log sequence number\s+(\d+)"), re.compile(r"Log flushed up to\s+(\d+)"))
 
 
@@ -34,9 +36,12 @@ class Redo:
 
 
 def read(control: Session, flavor: Flavor) -> Redo:
-    """Ask the server for both positions. Raises what LOST names, or Refused when it shows none."""
+    """Ask the server for both positions. Raises what LOST names, or Refused when it shows none, or has no redo log."""
     pattern, current, flushed = _MARIADB if flavor.mariadb else _MYSQL
     shown = control.named(f"SHOW GLOBAL STATUS LIKE '{pattern}'")
+    if shown.get(_ENABLED) == "OFF":
+        remedy = "run ALTER INSTANCE ENABLE INNODB REDO_LOG"
+        raise Refused("not_durable", f"its redo log is disabled, so nothing of it can be recovered; {remedy}")
     if current in shown and flushed in shown:
         return Redo(int(shown[current]), int(shown[flushed]))
     text = str(control.rows("SHOW ENGINE INNODB STATUS")[0][2])
