@@ -12,7 +12,11 @@ from scripts.code_reading import Reading, attribute_docs, meaning_of, readings
 from scripts.tables import page, table
 
 from quiesced import config, tables
-from quiesced.quiescers import mysql_session, postgres_session, redis_session, script_files, sqlite
+from quiesced.quiescers import sqlite
+from quiesced.quiescers.mysql import session as mysql_session
+from quiesced.quiescers.postgres import session as postgres_session
+from quiesced.quiescers.redis import session as redis_session
+from quiesced.quiescers.script import files as script_files
 
 KINDS = (
     "text",

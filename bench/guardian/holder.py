@@ -17,8 +17,8 @@ from quiesced.config import AllowedLimits, Config, Listen
 from quiesced.guardian_client import Guarded, GuardianProcess
 from quiesced.keeper import Keeper
 from quiesced.messages import QuiesceRequest
-from quiesced.quiescers.mysql import MysqlQuiescer
-from quiesced.quiescers.mysql_session import Options
+from quiesced.quiescers.mysql.quiescer import MysqlQuiescer
+from quiesced.quiescers.mysql.session import Options
 
 ACQUIRE_LIMIT_S = 5.0
 IDLE_PAUSE_S = 0.005

@@ -11,9 +11,9 @@ from typing import Any
 import pymysql
 
 from quiesced.quiescers.base import Budget
-from quiesced.quiescers.mysql import MysqlQuiescer
-from quiesced.quiescers.mysql_hold import MysqlHold
-from quiesced.quiescers.mysql_session import LOCK, Options
+from quiesced.quiescers.mysql.hold import MysqlHold
+from quiesced.quiescers.mysql.quiescer import MysqlQuiescer
+from quiesced.quiescers.mysql.session import LOCK, Options
 from tests.daemon.mariadb import Server, rows, session_id
 from tests.daemon.scenes import SCENE
 from tests.waiting import wait_until

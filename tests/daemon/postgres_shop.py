@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from quiesced.quiescers.base import Budget, Scene
-from quiesced.quiescers.postgres import PostgresQuiescer
-from quiesced.quiescers.postgres_hold import PostgresHold
-from quiesced.quiescers.postgres_session import Options
+from quiesced.quiescers.postgres.hold import PostgresHold
+from quiesced.quiescers.postgres.quiescer import PostgresQuiescer
+from quiesced.quiescers.postgres.session import Options
 from tests.daemon import postgres
 from tests.daemon.postgres import Server
 from tests.daemon.scenes import SCENE

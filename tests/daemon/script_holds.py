@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from quiesced.quiescers.base import Budget
-from quiesced.quiescers.script import ScriptQuiescer
-from quiesced.quiescers.script_files import Options
-from quiesced.quiescers.script_hold import ScriptHold
+from quiesced.quiescers.script.files import Options
+from quiesced.quiescers.script.hold import ScriptHold
+from quiesced.quiescers.script.quiescer import ScriptQuiescer
 from tests.daemon.scenes import SCENE
 
 EXAMPLES = Path(__file__).parents[2] / "hooks" / "examples"

@@ -21,12 +21,12 @@ import pytest
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Budget, Quiescer
-from quiesced.quiescers.mysql import MysqlQuiescer
-from quiesced.quiescers.mysql_session import Options as MysqlOptions
-from quiesced.quiescers.postgres import PostgresQuiescer
-from quiesced.quiescers.postgres_session import Options as PostgresOptions
-from quiesced.quiescers.redis import RedisQuiescer
-from quiesced.quiescers.redis_session import Options as RedisOptions
+from quiesced.quiescers.mysql.quiescer import MysqlQuiescer
+from quiesced.quiescers.mysql.session import Options as MysqlOptions
+from quiesced.quiescers.postgres.quiescer import PostgresQuiescer
+from quiesced.quiescers.postgres.session import Options as PostgresOptions
+from quiesced.quiescers.redis.quiescer import RedisQuiescer
+from quiesced.quiescers.redis.session import Options as RedisOptions
 from tests.daemon import mariadb, postgres, redis_server
 from tests.daemon.mariadb import needs_mariadb, rows
 from tests.daemon.postgres import needs_postgres

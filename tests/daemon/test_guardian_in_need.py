@@ -82,8 +82,8 @@ HOLDS_THE_LOCK = """
 import sys, time
 from pathlib import Path
 from quiesced.keeper import Keeper
-from quiesced.quiescers.mysql import MysqlQuiescer
-from quiesced.quiescers.mysql_session import Options
+from quiesced.quiescers.mysql.quiescer import MysqlQuiescer
+from quiesced.quiescers.mysql.session import Options
 from tests.daemon.fakes import config, quiesce
 options = Options(Path(sys.argv[2]), "quiesced", "a password", long_statement_s=5.0, idle_transaction_s=5.0)
 keeper = Keeper(config(Path(sys.argv[1])), [MysqlQuiescer("orders", options)])

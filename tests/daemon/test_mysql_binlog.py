@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from quiesced.quiescers.mysql_binlog import BinaryLog
-from quiesced.quiescers.mysql_binlog_events import Malformed, header
+from quiesced.quiescers.mysql.binlog import BinaryLog
+from quiesced.quiescers.mysql.binlog_events import Malformed, header
 
 FILES = Path(__file__).with_name("binlog")
 SOURCE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"

@@ -13,8 +13,8 @@ import pytest
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Budget
-from quiesced.quiescers.mysql import MysqlQuiescer
-from quiesced.quiescers.mysql_session import LOCK, Options
+from quiesced.quiescers.mysql.quiescer import MysqlQuiescer
+from quiesced.quiescers.mysql.session import LOCK, Options
 from tests.daemon import mariadb
 from tests.daemon.mariadb import Server, needs_mariadb, rows, session_id
 from tests.daemon.scenes import SCENE

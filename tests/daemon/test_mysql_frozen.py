@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from quiesced.quiescers.mysql_session import AUTO
+from quiesced.quiescers.mysql.session import AUTO
 from tests.daemon.loopdisks import LoopDisks, loop_disks, needs_root
 from tests.daemon.mariadb import Server, needs_mariadb, rows
 from tests.daemon.mysql_holds import INSERT, held

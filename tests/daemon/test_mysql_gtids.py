@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quiesced.quiescers.mysql_gtids import GtidSet
+from quiesced.quiescers.mysql.gtids import GtidSet
 
 A, B = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4350f323-7565-4e59-8763-4b1b83a0ce0e"
 One = tuple[str, str, int]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from quiesced.quiescers.mysql_mode import against_light_lock
-from quiesced.quiescers.mysql_replica import Channel
-from quiesced.quiescers.mysql_session import Flavor
+from quiesced.quiescers.mysql.mode import against_light_lock
+from quiesced.quiescers.mysql.replica import Channel
+from quiesced.quiescers.mysql.session import Flavor
 
 MYSQL, MARIADB = Flavor("8.4.0", False, (8, 4, 0)), Flavor("10.11.6-MariaDB", True, (10, 11, 6))
 

@@ -10,7 +10,7 @@ import pytest
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import HeldBy, Scene
-from quiesced.quiescers.mysql_session import AUTO, BACKUP_LOCK, LOCK
+from quiesced.quiescers.mysql.session import AUTO, BACKUP_LOCK, LOCK
 from tests.daemon.mariadb import Server, needs_mariadb, rows
 from tests.daemon.mysql_holds import INSERT, budget, flush_log, held, in_background, prepare, quiescer, writable
 from tests.daemon.scenes import SCENE

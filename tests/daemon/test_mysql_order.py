@@ -9,13 +9,13 @@ import pymysql
 import pytest
 
 from quiesced.errors import Refused
-from quiesced.quiescers import mysql_redo
 from quiesced.quiescers.base import Budget, Watched
-from quiesced.quiescers.mysql_hold import MysqlHold, Parts
-from quiesced.quiescers.mysql_mode import INSTANCE_LOCK, READ_LOCK, Locking, Way
-from quiesced.quiescers.mysql_pileup import PileUp
-from quiesced.quiescers.mysql_position import Asked, Position
-from quiesced.quiescers.mysql_session import LOOK_LIMIT_S, STATEMENT_TIMEOUT_S, Flavor, Options, Session
+from quiesced.quiescers.mysql import redo
+from quiesced.quiescers.mysql.hold import MysqlHold, Parts
+from quiesced.quiescers.mysql.mode import INSTANCE_LOCK, READ_LOCK, Locking, Way
+from quiesced.quiescers.mysql.pileup import PileUp
+from quiesced.quiescers.mysql.position import Asked, Position
+from quiesced.quiescers.mysql.session import LOOK_LIMIT_S, STATEMENT_TIMEOUT_S, Flavor, Options, Session
 
 LOCK, UNLOCK = "FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"
 SETTING = "innodb_flush_log_at_trx_commit"
@@ -189,7 +189,7 @@ def test_a_redo_log_that_never_reaches_the_disk_is_refused(server: FakeServer) -
     server.pushes_in_vain, server.written = 10_000, 110
     left_s = iter([2.0, 2.0, 1.0, 0.0])
     with pytest.raises(Refused, match="redo flushed to 100 only, written to 110"):
-        mysql_redo.wait_until_durable(FakeSession(server), Flavor("", True, (10, 11)), lambda: next(left_s), lambda _: None)
+        redo.wait_until_durable(FakeSession(server), Flavor("", True, (10, 11)), lambda: next(left_s), lambda _: None)
 
 
 def test_the_server_is_told_to_end_a_silent_holder_before_it_is_asked_for_the_lock(server: FakeServer) -> None:

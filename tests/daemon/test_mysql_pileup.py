@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from quiesced.errors import Refused
-from quiesced.quiescers.mysql import MysqlQuiescer
-from quiesced.quiescers.mysql_hold import MysqlHold
+from quiesced.quiescers.mysql.hold import MysqlHold
+from quiesced.quiescers.mysql.quiescer import MysqlQuiescer
 from tests.daemon.mariadb import Server, needs_mariadb, rows
 from tests.daemon.mysql_holds import INSERT, budget, in_background, options, writable
 from tests.daemon.scenes import SCENE

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quiesced.quiescers.base import HeldBy
-from quiesced.quiescers.mysql_session import AUTO, REPLICA
+from quiesced.quiescers.mysql.session import AUTO, REPLICA
 from tests.daemon import mariadb
 from tests.daemon.mariadb import Server, needs_mariadb
 from tests.daemon.mysql_holds import budget, held, in_background, prepare, quiescer

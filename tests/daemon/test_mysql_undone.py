@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from quiesced.errors import Refused
-from quiesced.quiescers.mysql import MysqlQuiescer
-from quiesced.quiescers.mysql_hold import MysqlHold
-from quiesced.quiescers.mysql_session import Options
+from quiesced.quiescers.mysql.hold import MysqlHold
+from quiesced.quiescers.mysql.quiescer import MysqlQuiescer
+from quiesced.quiescers.mysql.session import Options
 from tests.daemon.mariadb import Server, needs_mariadb, rows, session_id
 from tests.daemon.mysql_holds import (
     INSERT,

@@ -8,8 +8,8 @@ import pytest
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Scene
-from quiesced.quiescers.postgres import PostgresQuiescer
-from quiesced.quiescers.postgres_session import Options, read_options
+from quiesced.quiescers.postgres.quiescer import PostgresQuiescer
+from quiesced.quiescers.postgres.session import Options, read_options
 from tests.daemon import postgres
 from tests.daemon.postgres import Server, needs_postgres
 from tests.daemon.postgres_shop import (

@@ -12,7 +12,7 @@ import pytest
 from quiesced.errors import Refused
 from quiesced.messages import Witness
 from quiesced.quiescers.base import HeldBy
-from quiesced.quiescers.postgres_hold import PostgresHold
+from quiesced.quiescers.postgres.hold import PostgresHold
 from quiesced.witness import gap_between, refusal_of
 from tests.daemon.postgres import Server, needs_postgres
 from tests.daemon.postgres_shop import (

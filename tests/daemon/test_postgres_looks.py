@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from quiesced.quiescers.postgres_hold import LOOK_AGAIN_LIMIT_S, LOOK_LIMIT_S, PostgresHold
-from quiesced.quiescers.postgres_session import STATEMENT_TIMEOUT_S, Row, Session
-from quiesced.quiescers.postgres_wal import Wal
+from quiesced.quiescers.postgres.hold import LOOK_AGAIN_LIMIT_S, LOOK_LIMIT_S, PostgresHold
+from quiesced.quiescers.postgres.session import STATEMENT_TIMEOUT_S, Row, Session
+from quiesced.quiescers.postgres.wal import Wal
 
 PID = 4711
 NO_FILES = Wal(Path("/nonexistent"), 1 << 24, 8192)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from quiesced.quiescers.base import Scene
-from quiesced.quiescers.postgres import PostgresQuiescer
-from quiesced.quiescers.postgres_session import Options
+from quiesced.quiescers.postgres.quiescer import PostgresQuiescer
+from quiesced.quiescers.postgres.session import Options
 from tests.daemon import postgres
 from tests.daemon.postgres import Server, needs_postgres
 from tests.daemon.postgres_shop import budget

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from quiesced.quiescers import postgres_wal
-from quiesced.quiescers.postgres_wal import Wal, crc32c
+from quiesced.quiescers.postgres.wal import FURTHEST_BYTES, MOST_CHECKED_BYTES, Wal, crc32c
 from tests.daemon.postgres import install, needs_postgres, program, run_as_postgres, running
 
 PAGE = 8192
@@ -91,7 +90,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
 @needs_postgres
 def test_the_end_is_that_of_the_last_record_whoever_vouches_for_how_much(written: Written) -> None:
     for vouched in (written.known, text_of(written.starts[len(written.starts) // 2]), text_of(written.end)):
-        checked = postgres_wal.MOST_CHECKED_BYTES
+        checked = MOST_CHECKED_BYTES
         found = Wal(written.wal.directory, 1 << 20, PAGE).end(1, written.known, vouched)
         if written.end - number_of(vouched) > checked:
             assert found is None, "too much to be checked while writers wait"
@@ -139,7 +138,7 @@ def test_a_record_that_the_server_does_not_vouch_for_counts_only_when_its_checks
 
 @needs_postgres
 def test_what_cannot_be_told_is_not_told(written: Written, tmp_path: Path) -> None:
-    far = written.end + postgres_wal.FURTHEST_BYTES
+    far = written.end + FURTHEST_BYTES
     assert written.wal.end(1, written.known, text_of(far)) is None
     assert written.wal.end(1, text_of(written.end), written.known) is None
     middle = written.starts[1] + 8

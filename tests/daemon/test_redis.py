@@ -13,9 +13,9 @@ import pytest
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Budget, HeldBy
-from quiesced.quiescers.redis import RedisQuiescer
-from quiesced.quiescers.redis_hold import RedisHold
-from quiesced.quiescers.redis_session import Options
+from quiesced.quiescers.redis.hold import RedisHold
+from quiesced.quiescers.redis.quiescer import RedisQuiescer
+from quiesced.quiescers.redis.session import Options
 from tests.daemon.redis_server import Server, needs_redis, running
 from tests.daemon.scenes import SCENE
 from tests.waiting import wait_until

@@ -9,8 +9,8 @@ import pytest
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Budget, HeldBy
-from quiesced.quiescers.script_files import read_options
-from quiesced.quiescers.script_process import MAX_BYTES, started
+from quiesced.quiescers.script.files import read_options
+from quiesced.quiescers.script.process import MAX_BYTES, started
 from tests.daemon.scenes import SCENE
 from tests.daemon.script_holds import PLENTY, calls, directory, prepare, program, quiescer, take
 from tests.waiting import wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quiesced.errors import Refused
-from quiesced.quiescers.script import ScriptQuiescer
+from quiesced.quiescers.script.quiescer import ScriptQuiescer
 from tests.daemon.scenes import SCENE
 from tests.daemon.script_holds import EXAMPLES, PLENTY, prepare, program, quiescer, take
 

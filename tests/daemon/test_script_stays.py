@@ -16,8 +16,8 @@ import pytest
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import HeldBy
-from quiesced.quiescers.script import ScriptQuiescer
-from quiesced.quiescers.script_parts import Stays
+from quiesced.quiescers.script.parts import Stays
+from quiesced.quiescers.script.quiescer import ScriptQuiescer
 from tests.daemon.scenes import SCENE
 from tests.daemon.script_holds import EXAMPLES, PLENTY, calls, prepare, program, quiescer, take
 from tests.waiting import wait_until

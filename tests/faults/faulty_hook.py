@@ -37,7 +37,9 @@ if __name__ == "__main__":
 
 from quiesced import cli, freeze, keeper, server  # noqa: E402 - modules keep time.time as they find it
 from quiesced.instance_hold import HoldStep, InstanceHold  # noqa: E402
-from quiesced.quiescers import filesystem, mysql_hold, mysql_redo  # noqa: E402
+from quiesced.quiescers import filesystem  # noqa: E402
+from quiesced.quiescers.mysql import hold as mysql_hold  # noqa: E402
+from quiesced.quiescers.mysql import redo  # noqa: E402
 from quiesced.state import StateDir  # noqa: E402
 
 # A preparation that nobody goes on with holds nobody up; hundreds of cases shall not wait for its end, though.
@@ -46,7 +48,7 @@ vars(keeper)["PREPARED_LIMIT_S"] = 3.0
 MIDDLES: dict[HoldStep, tuple[object, str]] = {
     HoldStep.PREFLUSH: (filesystem.Filesystems, "sync"),  # the application is ready, the filesystems are not
     HoldStep.ARM: (InstanceHold, "_arm"),  # the state is stored, the guardian not yet there
-    HoldStep.LOCK: (mysql_redo, "wait_until_durable"),  # locked, the redo log not yet on disk
+    HoldStep.LOCK: (redo, "wait_until_durable"),  # locked, the redo log not yet on disk
     HoldStep.FREEZE: (freeze.Freezer, "settled"),  # the freeze is under way
     HoldStep.WITNESS: (filesystem.Filesystems, "witness"),  # applications seen, filesystems not yet
     HoldStep.THAW: (freeze.Freezer, "settled"),  # the thaw is under way

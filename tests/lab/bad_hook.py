@@ -15,10 +15,10 @@ sys.path.insert(0, str(HOOKS))
 
 from quiesced import cli, freeze, instance_hold, keeper, witness  # noqa: E402 - the path comes first
 from quiesced.messages import Witness  # noqa: E402
-from quiesced.quiescers import mysql  # noqa: E402
 from quiesced.quiescers.base import Budget  # noqa: E402
-from quiesced.quiescers.mysql_hold import MysqlHold  # noqa: E402
-from quiesced.quiescers.mysql_session import Session  # noqa: E402
+from quiesced.quiescers.mysql import quiescer  # noqa: E402
+from quiesced.quiescers.mysql.hold import MysqlHold  # noqa: E402
+from quiesced.quiescers.mysql.session import Session  # noqa: E402
 
 
 class SessionEnds(MysqlHold):
@@ -64,8 +64,8 @@ def main(kind: str, arguments: list[str]) -> int:
         (instance_hold, "refusal_of", lambda _witness: None),
         (witness, "gap_between", lambda _first, _second: ""),
         {
-            "session ends": (mysql, "MysqlHold", SessionEnds),
-            "still waiting": (mysql, "MysqlHold", StillWaiting),
+            "session ends": (quiescer, "MysqlHold", SessionEnds),
+            "still waiting": (quiescer, "MysqlHold", StillWaiting),
             "thaws early": (keeper, "InstanceHold", LetsGoEarly),
         }[kind],
     ]
@@ -73,7 +73,7 @@ def main(kind: str, arguments: list[str]) -> int:
         # As the recipes have it: the lock alone, no freeze, and the redo log left where it is.
         replaced += [
             (freeze.LinuxIoctls, "freeze", lambda _ioctls, _fd: None),
-            (mysql.MysqlQuiescer, "_flush", lambda _quiescer, _hold, _budget: None),
+            (quiescer.MysqlQuiescer, "_flush", lambda _quiescer, _hold, _budget: None),
         ]
     for module, name, bad in replaced:
         setattr(module, name, bad)

@@ -9,7 +9,7 @@ import pytest
 from quiesced.errors import Refused
 from quiesced.messages import Witness
 from quiesced.quiescers.base import HeldBy, Scene
-from quiesced.quiescers.mysql_session import AUTO, BACKUP_LOCK, LOCK
+from quiesced.quiescers.mysql.session import AUTO, BACKUP_LOCK, LOCK
 from quiesced.witness import refusal_of
 from tests.daemon.mariadb import Server, rows
 from tests.daemon.mysql_holds import INSERT, budget, held, in_background, prepare, quiescer, writable

@@ -1,1 +1,1 @@
-"""One module per kind of application: how it is checked, held, witnessed and let go."""
+"""One package or module per kind of application: how it is checked, held, witnessed and let go."""

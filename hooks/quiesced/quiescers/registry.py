@@ -1,6 +1,6 @@
 """Which engines there are; files of no application are held by the freeze (quiescers/filesystem).
 
-A new one is a module with ``read_options`` and a quiescer, and two places here.
+A new one is a package with ``read_options`` and a quiescer, and two places here.
 """
 
 from __future__ import annotations
@@ -8,25 +8,28 @@ from __future__ import annotations
 from typing import Callable
 
 from quiesced.config import ApplicationConfig
-from quiesced.quiescers import script, script_files, script_hold, sqlite
+from quiesced.quiescers import sqlite
 from quiesced.quiescers.base import Quiescer
+from quiesced.quiescers.script import files as script_files
+from quiesced.quiescers.script import hold as script_hold
+from quiesced.quiescers.script import quiescer as script_quiescer
 from quiesced.words import _
 
 Built = tuple[Quiescer, tuple[str, ...]]
 
 
 def _mysql(application: ApplicationConfig, path: str) -> Built:
-    from quiesced.quiescers import mysql, mysql_session  # noqa: PLC0415 - only who configures it pays for its driver
+    from quiesced.quiescers.mysql import quiescer, session  # noqa: PLC0415 - only who configures it pays for its driver
 
-    options, found = mysql_session.read_options(application.options, path)
-    return mysql.MysqlQuiescer(application.name, options), found
+    options, found = session.read_options(application.options, path)
+    return quiescer.MysqlQuiescer(application.name, options), found
 
 
 def _redis(application: ApplicationConfig, path: str) -> Built:
-    from quiesced.quiescers import redis, redis_session  # noqa: PLC0415 - its driver costs 8 MB and 0.1 s
+    from quiesced.quiescers.redis import quiescer, session  # noqa: PLC0415 - its driver costs 8 MB and 0.1 s
 
-    options, found = redis_session.read_options(application.options, path)
-    return redis.RedisQuiescer(application.name, options), found
+    options, found = session.read_options(application.options, path)
+    return quiescer.RedisQuiescer(application.name, options), found
 
 
 def _sqlite(application: ApplicationConfig, path: str) -> Built:
@@ -36,14 +39,14 @@ def _sqlite(application: ApplicationConfig, path: str) -> Built:
 
 def _script(application: ApplicationConfig, path: str) -> Built:
     options, found = script_files.read_options(application.options, path)
-    return script.ScriptQuiescer(application.name, options), found
+    return script_quiescer.ScriptQuiescer(application.name, options), found
 
 
 def _postgres(application: ApplicationConfig, path: str) -> Built:
-    from quiesced.quiescers import postgres, postgres_session  # noqa: PLC0415 - only who configures it pays for its driver
+    from quiesced.quiescers.postgres import quiescer, session  # noqa: PLC0415 - only who configures it pays for its driver
 
-    options, found = postgres_session.read_options(application.options, path)
-    return postgres.PostgresQuiescer(application.name, options), found
+    options, found = session.read_options(application.options, path)
+    return quiescer.PostgresQuiescer(application.name, options), found
 
 
 ENGINES: dict[str, Callable[[ApplicationConfig, str], Built]] = {

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from quiesced.quiescers.mysql_gtids import GtidSet
+from quiesced.quiescers.mysql.gtids import GtidSet
 
 HEADER_BYTES = 19
 _HEADER = struct.Struct("<4xB4xI6x")

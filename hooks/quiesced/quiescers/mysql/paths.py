@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from quiesced.messages import Refusal
-from quiesced.quiescers.mysql_session import LOST, Session
+from quiesced.quiescers.mysql.session import LOST, Session
 
 MAX_ENTRIES = 500_000
 """Files looked at in a datadir: a second or two; more than that is refused rather than half seen."""

@@ -28,7 +28,7 @@ LOST = (MySQLError, OSError)
 Row = tuple[Any, ...]
 
 AUTO, LOCK, BACKUP_LOCK, REPLICA = MODES = ("auto", "lock", "backup_lock", "replica")
-"""How a server may be held (quiescers/mysql_mode)."""
+"""How a server may be held (mysql/mode)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Redis and Valkey: checked, guarded, dumped beforehand where that is how it persists, and held (quiescers/redis_hold)."""
+"""Redis and Valkey: checked, guarded, dumped beforehand where that is how it persists, and held (redis/hold)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Callable
 
 from quiesced.errors import Refused
 from quiesced.messages import Refusal
-from quiesced.quiescers import redis_hold
 from quiesced.quiescers.base import Budget, Report, Scene
-from quiesced.quiescers.redis_hold import AOF, ENGINE, RDB, REASONS, RUN_ID, RedisHold
-from quiesced.quiescers.redis_session import LOST, Options, Probe, Session, answering, connect
+from quiesced.quiescers.redis.hold import AOF, ENGINE, RDB, REASONS, RUN_ID, RedisHold, heal
+from quiesced.quiescers.redis.session import LOST, Options, Probe, Session, answering, connect
 
 _SETTINGS = ("dir", "dbfilename", "appendonly", "appenddirname", "appendfilename", "logfile")
 _ANSWER_S = 0.5
@@ -108,7 +107,7 @@ class RedisQuiescer:
 
     def heal(self, leftover: dict[str, object]) -> None:
         """End the pause that an earlier daemon left, on the same server process only."""
-        redis_hold.heal(self._options, leftover.get(RUN_ID), self.name)
+        heal(self._options, leftover.get(RUN_ID), self.name)
 
     def remains(self, leftover: dict[str, object]) -> tuple[str, ...]:
         """See base.Quiescer: a pause belongs to no session, so it is looked for with a probe."""

@@ -13,7 +13,7 @@ from typing import Optional
 from quiesced.errors import Refused
 from quiesced.permissions import program_problem
 from quiesced.quiescers.base import Budget
-from quiesced.quiescers.script_process import Done, Left, ScriptError, ScriptTimeout, run
+from quiesced.quiescers.script.process import Done, Left, ScriptError, ScriptTimeout, run
 from quiesced.tables import Table
 from quiesced.words import _
 

@@ -1,4 +1,4 @@
-"""MySQL and MariaDB: checked, guarded, pre-flushed and held (quiescers/mysql_hold), and healed after a crash."""
+"""MySQL and MariaDB: checked, guarded, pre-flushed and held (mysql/hold), and healed after a crash."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Callable, Optional
 
 from quiesced.errors import Refused
 from quiesced.messages import Refusal
-from quiesced.quiescers import mysql_redo, mysql_replica
 from quiesced.quiescers.base import Budget, HeldBy, Report, Scene
-from quiesced.quiescers.mysql_guard import guard, missing_grants
-from quiesced.quiescers.mysql_hold import ENGINE, MysqlHold, Parts
-from quiesced.quiescers.mysql_lock import choose_view, fail_at_once
-from quiesced.quiescers.mysql_mode import Server, Way, against_light_lock, choose
-from quiesced.quiescers.mysql_paths import Paths, scratch_paths, written_paths
-from quiesced.quiescers.mysql_pileup import PileUp
-from quiesced.quiescers.mysql_position import Asked, KnownLogs, OnDisk, Position
-from quiesced.quiescers.mysql_session import (
+from quiesced.quiescers.mysql import redo, replica
+from quiesced.quiescers.mysql.guard import guard, missing_grants
+from quiesced.quiescers.mysql.hold import ENGINE, MysqlHold, Parts
+from quiesced.quiescers.mysql.lock import choose_view, fail_at_once
+from quiesced.quiescers.mysql.mode import Server, Way, against_light_lock, choose
+from quiesced.quiescers.mysql.paths import Paths, scratch_paths, written_paths
+from quiesced.quiescers.mysql.pileup import PileUp
+from quiesced.quiescers.mysql.position import Asked, KnownLogs, OnDisk, Position
+from quiesced.quiescers.mysql.session import (
     AUTO,
     LOST,
     REPLICA,
@@ -29,7 +29,7 @@ from quiesced.quiescers.mysql_session import (
     answering,
     connect,
 )
-from quiesced.quiescers.mysql_undo import SETTING, STOPPED, put_back
+from quiesced.quiescers.mysql.undo import SETTING, STOPPED, put_back
 
 HEAL_TIMEOUT_S = 10.0
 _HEAL_PAUSE_S = 0.5
@@ -68,7 +68,7 @@ class MysqlQuiescer:
             control.close()
 
     def _look(self, control: Session, flavor: Flavor, scene: Scene) -> Report:
-        lacking = self._lacking(control, flavor, mysql_redo.setting(control))
+        lacking = self._lacking(control, flavor, redo.setting(control))
         if lacking:  # without PROCESS, neither paths nor obstacles are all to be seen
             return Report(flavor.text, (), (lacking,))
         paths, incomplete = written_paths(control, self.name)
@@ -81,13 +81,13 @@ class MysqlQuiescer:
         return Report(flavor.text, paths, refusals, scratch, way.mode, way.reason)
 
     def _lacking(self, control: Session, flavor: Flavor, flush_log: int) -> Optional[Refusal]:
-        running = any(channel.sql_running for channel in mysql_replica.channels(control, flavor))
+        running = any(channel.sql_running for channel in replica.channels(control, flavor))
         stops = running and self._options.mode in (AUTO, REPLICA)
         return missing_grants(control, flavor, self.name, flush_log, stops_replication=stops)
 
     def _way(self, control: Session, flavor: Flavor, paths: Paths, scene: Scene) -> Way:
         """Choose how to hold. Raises Refused, with this application's name in it."""
-        found = mysql_replica.channels(control, flavor)
+        found = replica.channels(control, flavor)
         datadir = Path(str(control.value("SELECT @@GLOBAL.datadir")))
         server = Server(flavor, found, datadir, paths, against_light_lock(control, flavor, found))
         try:
@@ -98,7 +98,7 @@ class MysqlQuiescer:
     def _obstacles(self, control: Session, flavor: Flavor, way: Way) -> tuple[Refusal, ...]:
         fail_at_once(control, flavor)
         try:
-            mysql_redo.read(control, flavor)
+            redo.read(control, flavor)
         except Refused as error:
             return (Refusal(error.code, f"{self.name}: {error}"),)
         waits = way.locking.waits_for_statements
@@ -112,7 +112,7 @@ class MysqlQuiescer:
             with answering(self.name):
                 self._flush(hold, budget)
                 parts = hold.parts
-                mysql_replica.stop(parts.control, parts.flavor, [channel.name for channel in parts.way.channels])
+                replica.stop(parts.control, parts.flavor, [channel.name for channel in parts.way.channels])
         except BaseException:  # whatever it is goes on, and no session stays behind
             hold.release()
             raise
@@ -129,7 +129,7 @@ class MysqlQuiescer:
             raise
 
     def _connected(self, control: Session, flavor: Flavor, budget: Budget, scene: Scene) -> MysqlHold:
-        prior = mysql_redo.setting(control)
+        prior = redo.setting(control)
         lacking = self._lacking(control, flavor, prior)
         for refusal in (lacking,) if lacking else ():
             raise Refused(refusal.code, refusal.message)
@@ -173,10 +173,10 @@ class MysqlQuiescer:
         control, flavor = hold.parts.control, hold.parts.flavor
         if hold.leftover[SETTING] != 1:
             # Before the lock, because after it the setting no longer reaches what was committed.
-            control.run(f"SET GLOBAL {mysql_redo.SETTING} = 1")
+            control.run(f"SET GLOBAL {redo.SETTING} = 1")
         ends_s = self._monotonic() + budget.acquire_left_s()
         try:
-            mysql_redo.wait_until_durable(control, flavor, lambda: ends_s - self._monotonic())
+            redo.wait_until_durable(control, flavor, lambda: ends_s - self._monotonic())
             read_by_s = self._monotonic() + READ_LIMIT_S
             hold.parts.position.catch_up(lambda: read_by_s - self._monotonic() if budget.acquire_left_s() > 0 else 0.0)
         except Refused as error:

@@ -11,15 +11,15 @@ from typing import Callable, Optional
 
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness
-from quiesced.quiescers import mysql_redo
 from quiesced.quiescers.base import Budget, HeldBy, Watched
-from quiesced.quiescers.mysql_guard import who_stands_in_the_way
-from quiesced.quiescers.mysql_lock import LockView
-from quiesced.quiescers.mysql_mode import Way
-from quiesced.quiescers.mysql_pileup import PileUp
-from quiesced.quiescers.mysql_position import Position
-from quiesced.quiescers.mysql_session import LOOK_LIMIT_S, LOST, STATEMENT_TIMEOUT_S, Flavor, Options, Session, unreachable
-from quiesced.quiescers.mysql_undo import undo
+from quiesced.quiescers.mysql import redo
+from quiesced.quiescers.mysql.guard import who_stands_in_the_way
+from quiesced.quiescers.mysql.lock import LockView
+from quiesced.quiescers.mysql.mode import Way
+from quiesced.quiescers.mysql.pileup import PileUp
+from quiesced.quiescers.mysql.position import Position
+from quiesced.quiescers.mysql.session import LOOK_LIMIT_S, LOST, STATEMENT_TIMEOUT_S, Flavor, Options, Session, unreachable
+from quiesced.quiescers.mysql.undo import undo
 
 ENGINE = "mysql"
 _POLL_S = 0.010
@@ -50,7 +50,7 @@ class MysqlHold:
         self._options = options
         self.parts = parts
         """Its sessions, and what they are connected to."""
-        self._redo: Optional[mysql_redo.Redo] = None
+        self._redo: Optional[redo.Redo] = None
         self._in_the_way = ""
         self._released = False
 
@@ -64,7 +64,7 @@ class MysqlHold:
         parts.pile_up.start()
         try:
             self._lock(budget)
-            self._redo = mysql_redo.wait_until_durable(parts.control, parts.flavor, budget.acquire_left_s)
+            self._redo = redo.wait_until_durable(parts.control, parts.flavor, budget.acquire_left_s)
             parts.position.catch_up(budget.acquire_left_s)
             self._limit(LOOK_LIMIT_S)
         except Refused as error:
@@ -150,11 +150,11 @@ class MysqlHold:
             return False, "the redo log was not seen on disk"
         if self.held_by is HeldBy.FREEZE:
             try:
-                setting = mysql_redo.setting(self.parts.control)
+                setting = redo.setting(self.parts.control)
             except LOST as error:
                 return False, f"the server could not be asked: {error}"
             if setting != 1:
-                return False, f"somebody set {mysql_redo.SETTING} to {setting} meanwhile"
+                return False, f"somebody set {redo.SETTING} to {setting} meanwhile"
         return True, str(self._redo)
 
     def _look_at_position(self) -> tuple[dict[str, str], str]:

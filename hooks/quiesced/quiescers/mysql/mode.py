@@ -15,10 +15,10 @@ from pathlib import Path
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import HeldBy, Scene
-from quiesced.quiescers.mysql_guard import granted
-from quiesced.quiescers.mysql_paths import Paths, other_engines
-from quiesced.quiescers.mysql_replica import Channel
-from quiesced.quiescers.mysql_session import AUTO, BACKUP_LOCK, LOCK, REPLICA, Flavor, Session
+from quiesced.quiescers.mysql.guard import granted
+from quiesced.quiescers.mysql.paths import Paths, other_engines
+from quiesced.quiescers.mysql.replica import Channel
+from quiesced.quiescers.mysql.session import AUTO, BACKUP_LOCK, LOCK, REPLICA, Flavor, Session
 
 STAGES_SINCE = (10, 4, 1)
 RECOVERS_SINCE = (8, 0, 30)

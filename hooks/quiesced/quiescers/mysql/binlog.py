@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import Callable
 
-from quiesced.quiescers import mysql_binlog_events as events
-from quiesced.quiescers.mysql_gtids import GtidSet
+from quiesced.quiescers.mysql import binlog_events as events
+from quiesced.quiescers.mysql.gtids import GtidSet
 
 _MAGIC = b"\xfebin"
 _PIECE_BYTES = 256 << 10

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Callable, Protocol
 
 from quiesced.errors import Refused
-from quiesced.quiescers import mysql_replica
-from quiesced.quiescers.mysql_binlog import BinaryLog
-from quiesced.quiescers.mysql_binlog_events import Malformed
-from quiesced.quiescers.mysql_session import LOOK_LIMIT_S, Flavor, Session
+from quiesced.quiescers.mysql import replica
+from quiesced.quiescers.mysql.binlog import BinaryLog
+from quiesced.quiescers.mysql.binlog_events import Malformed
+from quiesced.quiescers.mysql.session import LOOK_LIMIT_S, Flavor, Session
 
 _ROWS_MARIADB = ("Handler_write", "Handler_update", "Handler_delete")
 _ROWS_MYSQL = ("Innodb_rows_inserted", "Innodb_rows_updated", "Innodb_rows_deleted")
@@ -41,7 +41,7 @@ class Asked:
         Under the lock nothing more is; behind a freeze, whoever asks waits for the thread that stores what a primary sends.
         """
         if self._replicates:
-            channels = mysql_replica.channels(self._control, self._flavor)
+            channels = replica.channels(self._control, self._flavor)
             self._applied = {" ".join(filter(None, ("applied", one.name))): one.position for one in channels}
 
     def look(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from quiesced.quiescers.base import HeldBy
-from quiesced.quiescers.mysql_session import LOST, Flavor, Session
+from quiesced.quiescers.mysql.session import LOST, Flavor, Session
 
 LOCK_WAIT_TIMEOUT = 1205
 _INSTRUMENT = (

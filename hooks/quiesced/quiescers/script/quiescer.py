@@ -13,11 +13,11 @@ from typing import Callable, Optional
 from quiesced.errors import Refused
 from quiesced.messages import Refusal
 from quiesced.quiescers.base import Budget, Report, Scene
-from quiesced.quiescers.script_files import Caller, Options, Script, find, named
-from quiesced.quiescers.script_hold import ENGINE, SESSION, WHY, WORD, ScriptHold
-from quiesced.quiescers.script_parts import Calls, Part, Stays, undo, unless_cancelled
-from quiesced.quiescers.script_process import Left, end_orphan
-from quiesced.quiescers.script_says import Promise, read_promise
+from quiesced.quiescers.script.files import Caller, Options, Script, find, named
+from quiesced.quiescers.script.hold import ENGINE, SESSION, WHY, WORD, ScriptHold
+from quiesced.quiescers.script.parts import Calls, Part, Stays, undo, unless_cancelled
+from quiesced.quiescers.script.process import Left, end_orphan
+from quiesced.quiescers.script.says import Promise, read_promise
 
 ORPHAN_S = 1.0
 """How long a script that stays may take to end by itself after its daemon died."""

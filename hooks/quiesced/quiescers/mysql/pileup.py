@@ -12,7 +12,7 @@ import time
 from typing import Callable, Optional
 
 from quiesced.quiescers.base import HeldBy, Watched
-from quiesced.quiescers.mysql_session import LOST, Options, Session
+from quiesced.quiescers.mysql.session import LOST, Options, Session
 
 LOOK_EVERY_S = 0.025
 STOP_LIMIT_S = 0.1

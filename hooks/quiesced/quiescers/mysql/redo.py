@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 from quiesced.errors import Refused
-from quiesced.quiescers.mysql_session import Flavor, Session
+from quiesced.quiescers.mysql.session import Flavor, Session
 
 SETTING = "innodb_flush_log_at_trx_commit"
 _PAUSE_S = 0.001

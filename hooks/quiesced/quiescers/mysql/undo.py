@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Optional
 
-from quiesced.quiescers import mysql_redo, mysql_replica
-from quiesced.quiescers.mysql_session import LOST, Options, Session
+from quiesced.quiescers.mysql import redo, replica
+from quiesced.quiescers.mysql.session import LOST, Options, Session
 
 SETTING = "flush_log_at_trx_commit"
 """Key of a leftover: the setting's value before the hold."""
@@ -40,6 +40,6 @@ def undo(options: Options, control: Session, leftover: dict[str, object], name: 
 def put_back(control: Session, leftover: dict[str, object]) -> None:
     """Put the setting back and start the SQL threads. Any number of times. Raises what LOST names."""
     prior, stopped = leftover.get(SETTING), leftover.get(STOPPED)
-    mysql_redo.restore(control, prior if isinstance(prior, int) else None)
+    redo.restore(control, prior if isinstance(prior, int) else None)
     if isinstance(stopped, list) and stopped:
-        mysql_replica.start(control, control.flavor(), [str(channel) for channel in stopped])
+        replica.start(control, control.flavor(), [str(channel) for channel in stopped])

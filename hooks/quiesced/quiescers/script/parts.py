@@ -7,9 +7,9 @@ from typing import Optional, Protocol
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Budget
-from quiesced.quiescers.script_files import Caller, Script, environment
-from quiesced.quiescers.script_process import Left, ScriptError, Session
-from quiesced.quiescers.script_says import Shown, read_witness
+from quiesced.quiescers.script.files import Caller, Script, environment
+from quiesced.quiescers.script.process import Left, ScriptError, Session
+from quiesced.quiescers.script.says import Shown, read_witness
 
 WITNESS_LIMIT_S = 2.0
 """How long a script may take to witness: filesystems are frozen while it does."""

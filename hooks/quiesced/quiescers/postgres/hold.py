@@ -5,7 +5,7 @@ has run before, so that the catalog it needs is in memory and no dirty page has 
 what it counted into shared statistics before it waits for the next statement, once a second at most (pgstat_report_stat).
 Where dynamic_shared_memory_type is ``mmap`` these are files of the data directory, so it is told to do it before the freeze;
 a look counts nothing that there would be to put. Once the position stands still, the files say to the record where the WAL
-ends (postgres_wal).
+ends (postgres/wal).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Callable
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness
 from quiesced.quiescers.base import Budget, HeldBy, Watched
-from quiesced.quiescers.postgres_guard import EMIT
-from quiesced.quiescers.postgres_session import LOST, STATEMENT_TIMEOUT_S, Session, answering, words
-from quiesced.quiescers.postgres_wal import Wal
+from quiesced.quiescers.postgres.guard import EMIT
+from quiesced.quiescers.postgres.session import LOST, STATEMENT_TIMEOUT_S, Session, answering, words
+from quiesced.quiescers.postgres.wal import Wal
 
 ENGINE = "postgres"
 STOP_LIMIT_S = 3.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from quiesced.messages import Refusal
 from quiesced.quiescers.base import Scene
-from quiesced.quiescers.postgres_session import Options, Session
-from quiesced.quiescers.postgres_wal import Wal
+from quiesced.quiescers.postgres.session import Options, Session
+from quiesced.quiescers.postgres.wal import Wal
 
 WAL = "WAL"
 _WAL_SIZES = "SELECT pg_size_bytes(current_setting('wal_segment_size')), current_setting('wal_block_size')::int"

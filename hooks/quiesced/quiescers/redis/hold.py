@@ -14,7 +14,7 @@ from typing import Any, Callable
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness
 from quiesced.quiescers.base import Budget, HeldBy, Watched
-from quiesced.quiescers.redis_session import LOST, Options, Probe, Session, answering
+from quiesced.quiescers.redis.session import LOST, Options, Probe, Session, answering
 
 ENGINE = "redis"
 AOF, RDB = "aof", "rdb"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Optional
 
 from quiesced.messages import Refusal
-from quiesced.quiescers.mysql_lock import backup_is_refused, commit_is_refused, mysql_lists_locks
-from quiesced.quiescers.mysql_session import Flavor, Options, Session
+from quiesced.quiescers.mysql.lock import backup_is_refused, commit_is_refused, mysql_lists_locks
+from quiesced.quiescers.mysql.session import Flavor, Options, Session
 
 MAX_SHOWN = 5
 _HEAD = 60

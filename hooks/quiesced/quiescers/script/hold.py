@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from quiesced.errors import Refused
 from quiesced.messages import ApplicationWitness
 from quiesced.quiescers.base import Budget, HeldBy, Watched
-from quiesced.quiescers.script_parts import Part, Stays
-from quiesced.quiescers.script_process import ScriptError
-from quiesced.quiescers.script_says import Shown
+from quiesced.quiescers.script.parts import Part, Stays
+from quiesced.quiescers.script.process import ScriptError
+from quiesced.quiescers.script.says import Shown
 
 ENGINE = "script"
 SESSION, WORD = "session", "word"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from quiesced.messages import Refusal
-from quiesced.quiescers.postgres_session import Session
+from quiesced.quiescers.postgres.session import Session
 
 EMIT = "SELECT pg_logical_emit_message(true, 'quiesced', '')"
 """A transaction that writes WAL: the commit of one that merely has an id (txid_current) is not flushed

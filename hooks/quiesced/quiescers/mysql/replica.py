@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quiesced.quiescers.mysql_session import LOST, Flavor, Session
+from quiesced.quiescers.mysql.session import LOST, Flavor, Session
 
 _RENAMED = (8, 0, 22)
 """Since then MySQL says REPLICA where it said SLAVE (manual, SHOW REPLICA STATUS)."""

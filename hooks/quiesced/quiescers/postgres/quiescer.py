@@ -1,4 +1,4 @@
-"""PostgreSQL: checked, guarded, checkpointed and watched (quiescers/postgres_hold), and healed after a crash.
+"""PostgreSQL: checked, guarded, checkpointed and watched (postgres/hold), and healed after a crash.
 
 Two ways to hold, and the freeze keeps writers still in both. *freeze*: everything lies on the set, so the frozen disks are
 what a crash would leave, cut at one moment. *backup_api*: something lies elsewhere, so the backup API says what a restore
@@ -13,10 +13,10 @@ from typing import Callable
 from quiesced.errors import Refused
 from quiesced.messages import Refusal
 from quiesced.quiescers.base import Budget, Report, Scene
-from quiesced.quiescers.postgres_guard import missing_backup_grants, missing_grants, obstacles
-from quiesced.quiescers.postgres_hold import ENGINE, PostgresHold
-from quiesced.quiescers.postgres_paths import choose_mode, wal_of, written_paths
-from quiesced.quiescers.postgres_session import APPLICATION_NAME, LOST, Options, Session, answering, connect, words
+from quiesced.quiescers.postgres.guard import missing_backup_grants, missing_grants, obstacles
+from quiesced.quiescers.postgres.hold import ENGINE, PostgresHold
+from quiesced.quiescers.postgres.paths import choose_mode, wal_of, written_paths
+from quiesced.quiescers.postgres.session import APPLICATION_NAME, LOST, Options, Session, answering, connect, words
 
 log = logging.getLogger(__name__)
 
