@@ -2,14 +2,13 @@
 
 For one instance, or for several that are to be cut together: then all are prepared, held in their order, cut at the
 same time, and let go in reverse. Everything slow stands before the hold or after it. Whatever was asked for is released
-before ``carry_out`` returns, by the stack of leases below (session.lease); if this process dies instead, each instance
+before ``carry_out`` returns, by the block of leases below (session.leases); if this process dies instead, each instance
 lets itself go. The level is judged from the journals alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 from quiesce import afterwards, creation, session
 from quiesce.course import Course, Outcome, Target
@@ -46,9 +45,7 @@ def carry_out(courses: Sequence[Course]) -> tuple[Outcome, ...]:
 
 def _hold_and_create(courses: Sequence[Course]) -> bool:
     """Hold all, create all, let all go; False when not all could be held, and then nothing was created."""
-    with ExitStack() as leases:
-        for course in courses:
-            leases.enter_context(session.lease(course))
+    with session.leases(courses):
         at_once(session.prepare, courses)
         if not all(course.prepared for course in courses):
             _blame(courses, [course for course in courses if not course.prepared])

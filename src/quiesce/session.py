@@ -6,7 +6,8 @@ for the case that this process dies between the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 from quiesce import facts, holds
@@ -14,6 +15,10 @@ from quiesce.course import Course
 from quiesce.errors import AgentError, CloudError
 from quiesce.judge import outside_of
 from quiesce.model import Level, OnQuiesceFailure
+
+IN_TURN_S = 0.010
+"""How long a release waits for the one before it to be answered. Writers wait meanwhile, so an instance that does not
+answer keeps the others for no longer."""
 
 
 def check(course: Course) -> None:
@@ -34,16 +39,34 @@ def check(course: Course) -> None:
 
 
 @contextmanager
-def lease(course: Course) -> Iterator[None]:
-    """Release, at the end of the block and whatever happened in it, what was asked for in it.
+def leases(courses: Sequence[Course]) -> Iterator[None]:
+    """Release, at the end of the block and whatever happened in it, what was asked for in it, the last one first.
 
     Once anything has been asked for, a release follows: a lost answer may hide a hold that was granted.
     """
     try:
         yield
     finally:
-        if course.request is not None:
-            _release(course, course.request.lease_id)
+        asked = [course for course in reversed(courses) if course.request is not None]
+        if len(asked) == 1:
+            _release(asked[0])
+        elif asked:
+            _release_in_turn(asked)
+
+
+def _release_in_turn(courses: Sequence[Course]) -> None:
+    """Release each a moment after the one before, whether that was answered or not; return when all are done with."""
+    with ThreadPoolExecutor(max_workers=len(courses)) as pool:
+        releases: list[Future[None]] = []
+        for course in courses:
+            try:
+                releases.append(pool.submit(_release, course))
+            except RuntimeError:  # there is no thread to be had: then this one is waited for
+                _release(course)
+            else:
+                wait(releases[-1:], timeout=IN_TURN_S)
+    for release in releases:
+        release.result()
 
 
 def prepare(course: Course) -> None:
@@ -106,7 +129,10 @@ def _request(course: Course, checked: holds.CheckAnswer) -> holds.QuiesceRequest
     )
 
 
-def _release(course: Course, lease_id: str) -> None:
+def _release(course: Course) -> None:
+    if course.request is None:
+        return
+    lease_id = course.request.lease_id
     course.journal.note(facts.ReleaseAsked(lease_id))
     try:
         course.journal.note(facts.Released(course.world.agent.release(holds.ReleaseRequest(lease_id=lease_id))))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from quiesced import endings
 from quiesced.errors import Refused
 from quiesced.keeper import Keeper
 from quiesced.messages import Refusal
@@ -30,6 +31,24 @@ def test_a_hold_locks_then_freezes_under_a_guardian_and_lets_go_in_reverse(keepe
         ["unlock second", "unlock first", "disarmed"],
     ]
     assert happened[0] == "armed"
+
+
+def test_those_who_waited_have_the_machine_to_themselves_before_anything_is_tidied_up(
+    keeper: Keeper, instance: FakeInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "sleep", lambda _: instance.journal.note("writers"))
+    keeper.quiesce(quiesce())
+    keeper.release(release())
+    assert instance.journal.entries[-3:] == ("unlock first", "writers", "disarmed")
+
+
+def test_nobody_is_waited_for_where_nothing_was_held(
+    keeper: Keeper, instance: FakeInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "sleep", lambda _: instance.journal.note("writers"))
+    instance.first.fails_at.update(prepare=Refused("blocked", "a long query"))
+    keeper.quiesce(quiesce())
+    assert "writers" not in instance.journal.entries
 
 
 def test_what_is_dirty_is_written_out_gently_and_then_twice_before_the_first_lock(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from quiesce import facts
+from quiesce import facts, holds, session
 from quiesce.course import Outcome, Target
 from quiesce.model import Level, OnQuiesceFailure
 from quiesce.procedure import protect_together
@@ -15,6 +20,7 @@ from tests.function.fake_instance import FakeClock, Faults
 from tests.function.fake_world import FakeWorld, plan_for
 
 MEMBERS = ("ins-1", "ins-2", "ins-3")
+Release = Callable[[holds.ReleaseRequest], holds.ReleaseAnswer]
 
 
 class Shards:
@@ -65,6 +71,39 @@ def test_all_are_held_in_order_before_the_first_is_cut_and_let_go_in_reverse() -
     assert times_of(outcomes, facts.QuiesceAnswered)[-1] < times_of(outcomes, facts.CreateSent)[0]
     assert times_of(outcomes, facts.Accepted)[-1] < times_of(outcomes, facts.ReleaseAsked)[0]
     assert {outcome.verdict.level for outcome in outcomes} == {Level.APPLICATION}
+    assert not here.anything_held
+
+
+def test_one_whose_release_is_not_answered_keeps_no_other_held() -> None:
+    here = Shards()
+    others = [here.worlds[name].instance for name in MEMBERS[:2]]
+    all_others_let_go = threading.Event()
+
+    def stays_silent(let_go: Release, request: holds.ReleaseRequest) -> holds.ReleaseAnswer:
+        assert all_others_let_go.wait(10), "the others were kept waiting for this one's answer"
+        return let_go(request)
+
+    def lets_go(let_go: Release, request: holds.ReleaseRequest) -> holds.ReleaseAnswer:
+        answer = let_go(request)
+        if not any(other.held for other in others):
+            all_others_let_go.set()
+        return answer
+
+    for one in (*others, here.worlds[MEMBERS[-1]].instance):
+        how = lets_go if one in others else stays_silent
+        one.release = partial(how, one.release)  # type: ignore[method-assign]
+    assert {outcome.verdict.level for outcome in here.run()} == {Level.APPLICATION}
+    assert not here.anything_held
+
+
+def test_all_are_let_go_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(session, "ThreadPoolExecutor", type("Pool", (ThreadPoolExecutor,), {"submit": refuses}))
+    here = Shards()
+    outcomes = here.run()
+    assert order_of(outcomes, facts.ReleaseAsked) == list(reversed(MEMBERS))
     assert not here.anything_held
 
 
