@@ -104,7 +104,7 @@ def test_quiesce_is_asked_exactly_once_whatever_comes_back(authority: Authority,
     assert len(server.received) == 1
 
 
-def test_a_release_is_asked_until_it_is_answered(authority: Authority, impatient: None) -> None:
+def test_a_release_is_asked_until_it_is_answered(authority: Authority) -> None:
     replies = [HANG_UP, refused(500, "internal"), Reply(b"<html>", 502), Reply(message("release-answer"))]
     with authority.serve(lambda _: replies.pop(0)) as server, client_of(server, authority) as client:
         assert client.release(RELEASE).state == "released"

@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
-    """How often in all, for how long after the first, and with which pauses; without ``attempts``, until ``timeout_s``."""
+    """How often in all, for how long after the first, and with which pauses."""
 
-    attempts: int | None
+    attempts: int
     wait_initial_s: float
     wait_max_s: float
     wait_jitter_s: float

@@ -22,6 +22,8 @@ from quiesce.settings import HookSettings
 from quiesce.variables import Key
 
 MAX_ANSWER_BYTES = 1_048_576
+RELEASE_PAUSE_S, MOST_PAUSE_S = 0.02, 1.0
+"""Before a release is asked again; twice as long each time, up to the most."""
 _OK = 200
 
 A = TypeVar("A", holds.CheckAnswer, holds.QuiesceAnswer, holds.ReleaseAnswer)
@@ -82,16 +84,20 @@ class HookClient:
         return self._post("/v1/quiesce", request, holds.QuiesceAnswer, timeout_s)
 
     def release(self, request: holds.ReleaseRequest) -> holds.ReleaseAnswer:
-        """Let go; asked until it is answered, or until the hold's own limit has certainly passed."""
-        again = Again(
-            attempts=None,
-            timeout_s=release_window_s(self._limits),
-            wait_initial_s=0.05,
-            wait_max_s=1.0,
-            wait_jitter_s=0.05,
-        )
-        timeout_s = self._settings.timeout_s
-        return again.call(_may_ask_again, lambda: self._post("/v1/release", request, holds.ReleaseAnswer, timeout_s))
+        """Let go; asked until it is answered, or until the hold's own limit has certainly passed.
+
+        Not by ``Again``: writers wait, and it would load a library first.
+        """
+        ends_s, pause_s = time.monotonic() + release_window_s(self._limits), RELEASE_PAUSE_S
+        while True:
+            try:
+                return self._post("/v1/release", request, holds.ReleaseAnswer, self._settings.timeout_s)
+            except AgentError as error:
+                left_s = ends_s - time.monotonic()
+                if error.answered or left_s <= 0:
+                    raise
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, MOST_PAUSE_S)
 
     def _post(self, path: str, request: holds.Message, kind: type[A], timeout_s: float) -> A:
         body = msgspec.json.encode(request)
