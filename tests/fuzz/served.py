@@ -63,14 +63,17 @@ class Served:
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[Served]:
-    """Serve until the block ends. No address stays shut out: that is another test's business."""
+def served(directory: Path, *, read_limit_s: float) -> Iterator[Served]:
+    """Serve until the block ends. No address stays shut out: that is another test's business.
+
+    ``read_limit_s`` is for a handshake, too, which takes long where everything else wants the processors.
+    """
     site, keeper, minutes = Site(directory), ForgetfulKeeper(), itertools.count(0, 120)
     keeper.may_hold.set()
     ca = directory / "ca.pem"
     site.authority.cert_pem.write_to_path(str(ca))
     log = logging.getLogger("quiesced")
-    with serving(keeper, site.listen(), peers=Peers(lambda: float(next(minutes))), read_limit_s=0.3) as port:
+    with serving(keeper, site.listen(), peers=Peers(lambda: float(next(minutes))), read_limit_s=read_limit_s) as port:
         made = Served(site, keeper, port, ca)
         log.addHandler(made.errors)
         try:

@@ -53,7 +53,7 @@ REQUEST_LINES = st.builds(
 
 @pytest.fixture(scope="module")
 def hook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("hook")) as made:
+    with served(tmp_path_factory.mktemp("hook"), read_limit_s=0.3) as made:
         yield made
 
 

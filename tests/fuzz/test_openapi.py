@@ -51,7 +51,7 @@ MESSAGES = {
 
 @pytest.fixture(scope="module")
 def hook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("hook")) as made:
+    with served(tmp_path_factory.mktemp("hook"), read_limit_s=5.0) as made:
         yield made
 
 
