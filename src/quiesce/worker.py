@@ -51,6 +51,29 @@ class _Checked(msgspec.Struct, frozen=True):
     course: Course
 
 
+class Room:
+    """Places for targets that are being checked, or later, and not yet done: few at first, one more for each that is done.
+
+    All workers of a run begin at the same time. What one looks at far ahead keeps another from its first snapshot.
+    """
+
+    def __init__(self, first: int, most: int) -> None:
+        self._free = threading.Semaphore(first)
+        self._lock = threading.Lock()
+        self._growth = most - first
+
+    def take(self) -> None:
+        """Wait for a place, and take it."""
+        self._free.acquire()
+
+    def give(self) -> None:
+        """Give one back, and another while there are not as many as there may be."""
+        with self._lock:
+            more = min(1, self._growth)
+            self._growth -= more
+        self._free.release(1 + more)
+
+
 class Worker:
     """One delivery of one batch."""
 
@@ -64,8 +87,7 @@ class Worker:
         ids = {"run_id": batch.run_id, "policy": batch.policy, "trigger": batch.trigger, "batch": batch.number}
         self._recorder = Recorder(self._wiring, ids)
         self._holds_at_once = HOLDS_PER_CALL * batch.allowance
-        self._room = threading.Semaphore(DISKS_PER_FILTER + self._holds_at_once)
-        """One for each target that is being checked, or later, and not yet done."""
+        self._room = Room(self._holds_at_once, DISKS_PER_FILTER + self._holds_at_once)
         self._checked: queue.SimpleQueue[_Checked] = queue.SimpleQueue()
         self._under_way: list[Future[None]] = []
         self._reports: list[TargetReport] = []
@@ -104,7 +126,7 @@ class Worker:
         """
         seen_at_rest = False
         for place, one in enumerate(opened):
-            self._room.acquire()
+            self._room.take()
             course = Course.begin(one.target)
             examine([course])
             begun = holds.submit(self._carry_out, _Checked(one, course))
@@ -137,14 +159,14 @@ class Worker:
     def _feed(self, checks: ThreadPoolExecutor, opened: Sequence[Opened]) -> None:
         """Have some more checked whenever there is room: a check's connection is used again, and is not kept for ever.
 
-        Few at first: all workers of a run begin at the same time, and so few are needed until the next is held.
+        Few at first, and more each time, because more can be looked up by one call.
         """
         start, count = 0, FIRST_CHECKS
         while start < len(opened):
             some = opened[start : start + count]
             start, count = start + count, min(2 * count, DISKS_PER_FILTER)
             for _ in some:
-                self._room.acquire()
+                self._room.take()
             for one in some:
                 self._under_way.append(checks.submit(self._check, one))
 
@@ -179,7 +201,7 @@ class Worker:
                 self._stop.set()
         finally:
             checked.opened.close()
-            self._room.release()
+            self._room.give()
 
     def _is_over(self) -> bool:
         """Whether nothing more may be begun: another delivery is at work, or the time left is one target's at worst."""
