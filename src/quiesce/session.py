@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from quiesce import facts, holds
 from quiesce.course import Course
@@ -56,17 +56,21 @@ def leases(courses: Sequence[Course]) -> Iterator[None]:
 
 def _release_in_turn(courses: Sequence[Course]) -> None:
     """Release each a moment after the one before, whether that was answered or not; return when all are done with."""
-    with ThreadPoolExecutor(max_workers=len(courses)) as pool:
-        releases: list[Future[None]] = []
-        for course in courses:
-            try:
-                releases.append(pool.submit(_release, course))
-            except RuntimeError:  # there is no thread to be had: then this one is waited for
-                _release(course)
-            else:
-                wait(releases[-1:], timeout=IN_TURN_S)
+    releases: list[Future[None]] = []
+    with ThreadPoolExecutor(max_workers=len(courses)) as pool, ExitStack() as turns:
+        for course in reversed(courses):  # whatever ends one turn, an interruption too, the others have theirs
+            turns.callback(_take_turn, pool, course, releases)
     for release in releases:
         release.result()
+
+
+def _take_turn(pool: ThreadPoolExecutor, course: Course, releases: list[Future[None]]) -> None:
+    try:
+        releases.append(pool.submit(_release, course))
+    except RuntimeError:  # there is no thread to be had: then this one is waited for
+        _release(course)
+    else:
+        wait(releases[-1:], timeout=IN_TURN_S)
 
 
 def prepare(course: Course) -> None:

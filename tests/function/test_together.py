@@ -107,6 +107,17 @@ def test_all_are_let_go_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyP
     assert not here.anything_held
 
 
+def test_an_interruption_while_one_is_let_go_keeps_no_other_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, timeout: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "wait", interrupted)
+    here = Shards()
+    with pytest.raises(KeyboardInterrupt):
+        here.run()
+    assert not here.anything_held
+
+
 def test_everything_slow_is_over_before_the_first_is_held() -> None:
     outcomes = Shards().run()
     assert times_of(outcomes, facts.PrepareAnswered)[-1] < times_of(outcomes, facts.QuiesceAnswered)[0]
