@@ -10,7 +10,6 @@ import pytest
 
 from quiesced.errors import Refused
 from quiesced.quiescers.base import Budget, Watched
-from quiesced.quiescers.mysql import redo
 from quiesced.quiescers.mysql.hold import MysqlHold, Parts
 from quiesced.quiescers.mysql.mode import INSTANCE_LOCK, READ_LOCK, Locking, Way
 from quiesced.quiescers.mysql.pileup import PileUp
@@ -183,13 +182,6 @@ def test_a_redo_log_that_does_not_reach_the_disk_at_the_first_push_is_waited_for
     hold.quiesce(budget())
     assert server.flushed == server.written == 110
     assert server.heard.count("FLUSH NO_WRITE_TO_BINLOG ENGINE LOGS") == 4
-
-
-def test_a_redo_log_that_never_reaches_the_disk_is_refused(server: FakeServer) -> None:
-    server.pushes_in_vain, server.written = 10_000, 110
-    left_s = iter([2.0, 2.0, 1.0, 0.0])
-    with pytest.raises(Refused, match="redo flushed to 100 only, written to 110"):
-        redo.wait_until_durable(FakeSession(server), Flavor("", True, (10, 11)), lambda: next(left_s), lambda _: None)
 
 
 def test_the_server_is_told_to_end_a_silent_holder_before_it_is_asked_for_the_lock(server: FakeServer) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymysql.connections import Connection
 
 from quiesced.messages import Witness
+from quiesced.quiescers.mysql import redo
+from quiesced.quiescers.mysql.session import Session
 from quiesced.witness import gap_between, refusal_of
-from tests.daemon.mariadb import Server
-from tests.daemon.mysql_holds import INSERT, budget, flush_log, held, in_background, prepare, quiescer, writable
+from tests.daemon.mariadb import Server, rows
+from tests.daemon.mysql_holds import INSERT, budget, flush_log, held, in_background, options, prepare, quiescer, writable
 from tests.daemon.test_mysql_hold import (
     test_a_cancelled_lease_ends_the_wait_for_the_lock,
     test_a_hold_that_was_let_go_shows_no_lock,
@@ -79,6 +84,25 @@ def test_what_a_dead_daemon_left_is_healed_by_the_next(server: Server) -> None:
     finally:
         hold.release()
         server.ask("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+
+
+def test_the_redo_log_is_seen_on_disk_up_to_what_was_written_under_the_lock(server: Server) -> None:
+    """Its status variables are of some milliseconds ago, and called a log flushed that was not."""
+    control = Session(options(server))
+    flavor = control.flavor()
+    with closing(control), server.connect() as lock, Writers(server) as writers:
+        for _ in range(10):
+            wanted = writers.acked + 50
+            wait_until(lambda: writers.acked > wanted, timeout_s=20)  # noqa: B023 - waited for at once
+            rows(lock, "FLUSH TABLES WITH READ LOCK")
+            written = shown_by_engine(lock)
+            seen = redo.wait_until_durable(control, flavor, budget().acquire_left_s)
+            rows(lock, "UNLOCK TABLES")
+            assert seen.flushed >= seen.written >= written
+
+
+def shown_by_engine(session: Connection[Any]) -> int:
+    return int(str(rows(session, "SHOW ENGINE INNODB STATUS")[0][2]).rpartition("Log sequence number")[2].split()[0])
 
 
 @pytest.mark.parametrize("durability", [0, 1, 2])

@@ -19,6 +19,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.lab
 WAITING = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting%'"
+ENABLED = "SELECT variable_value FROM performance_schema.global_status WHERE variable_name = 'Innodb_redo_log_enabled'"
 DDL = "CREATE TABLE shop.made (id INT PRIMARY KEY)"
 
 
@@ -79,6 +80,18 @@ def test_a_server_without_a_redo_log_is_refused_however_it_would_be_held(server:
         server.ask("ALTER INSTANCE ENABLE INNODB REDO_LOG")
     assert (refusal.code, "ENABLE INNODB REDO_LOG" in refusal.message) == ("not_durable", True)
     assert str(caught.value) == refusal.message
+
+
+def test_no_redo_log_is_disabled_under_the_backup_lock(server: Server) -> None:
+    """Until the freeze it has to stay what it was when it was asked for."""
+    with held(server, mode=BACKUP_LOCK), in_background(server, "ALTER INSTANCE DISABLE INNODB REDO_LOG") as over:
+        wait_until(
+            lambda: bool(
+                server.value("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'Waiting for backup lock'")
+            )
+        )
+        assert not over.is_set()
+    assert server.value(ENABLED) == "ON"
 
 
 def test_a_path_outside_of_the_set_needs_the_read_lock_and_is_named(server: Server) -> None:

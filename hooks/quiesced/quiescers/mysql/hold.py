@@ -63,7 +63,11 @@ class MysqlHold:
         parts = self.parts
         parts.pile_up.start()
         try:
+            if self.held_by is HeldBy.LOCK:  # asked where nobody waits yet: this lock would not keep the log enabled anyway
+                redo.insist_on_log(parts.control, parts.flavor)
             self._lock(budget)
+            if self.held_by is HeldBy.FREEZE:
+                redo.insist_on_log(parts.control, parts.flavor)
             self._redo = redo.wait_until_durable(parts.control, parts.flavor, budget.acquire_left_s)
             parts.position.catch_up(budget.acquire_left_s)
             self._limit(LOOK_LIMIT_S)

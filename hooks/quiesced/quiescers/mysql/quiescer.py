@@ -98,6 +98,7 @@ class MysqlQuiescer:
     def _obstacles(self, control: Session, flavor: Flavor, way: Way) -> tuple[Refusal, ...]:
         fail_at_once(control, flavor)
         try:
+            redo.insist_on_log(control, flavor)
             redo.read(control, flavor)
         except Refused as error:
             return (Refusal(error.code, f"{self.name}: {error}"),)
