@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 
 import msgspec
 
@@ -62,11 +63,14 @@ def make_plans(
 ) -> tuple[tuple[TargetPlan, ...], tuple[Refusal, ...]]:
     """Plan every chosen instance. A target that a refusal names has no plan; the caller decides about the others."""
     chosen = {instance.instance_id: instance for instance in instances}
-    attached = [disk for disk in disks if disk.instance_id in chosen]
-    refusals = list(_unmet(policy, chosen.keys(), attached))
+    attached: dict[str, list[Disk]] = {instance_id: [] for instance_id in chosen}
+    for disk in disks:
+        if disk.instance_id in chosen:
+            attached[disk.instance_id].append(disk)
+    refusals = list(_unmet(policy, chosen.keys(), chain.from_iterable(attached.values())))
     plans = []
     for instance in _in_order(policy, chosen):
-        own = _selected(policy, (disk for disk in attached if disk.instance_id == instance.instance_id))
+        own = _selected(policy, attached[instance.instance_id])
         names = {disk.disk_id: _name(request, policy, disk.disk_id) for disk in own}
         against = [*_against(policy, instance, own), *_misnamed(names.values())]
         if against:
