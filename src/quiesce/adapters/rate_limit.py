@@ -29,7 +29,8 @@ LOOK_EVERY_S = 0.05
 class Paces:
     """Keeps every action to so many calls a second, each by itself.
 
-    Nobody holds while these are waited for, and one that the cloud refuses is repeated: none is taken to be late.
+    Nobody holds while these are waited for, and one that the cloud refuses is repeated, which costs a second and more: only
+    the first are taken to be late.
     """
 
     def __init__(self, clock: Clock, count: int) -> None:
@@ -72,7 +73,7 @@ class RateLimit:
     def __init__(
         self, clock: Clock, count: int = CREATES_PER_WINDOW, window_s: float = WINDOW_S, *, repeatable: bool = False
     ) -> None:
-        """``repeatable``: nothing is lost by a call that the cloud refuses, and none is taken to be late."""
+        """``repeatable``: nothing is lost by a call that the cloud refuses, and none but the first are taken to be late."""
         self._clock = clock
         self._count = count
         self._window_s = window_s
@@ -117,6 +118,13 @@ class RateLimit:
     def _lead_s(self) -> float:
         return 0.0 if self._repeatable or self._used < ENOUGH else self._least_s
 
+    @property
+    def _late_s(self) -> float:
+        """How late the call that is sent now is taken to arrive."""
+        if self._repeatable:
+            return LATE_AT_FIRST_S if self._used <= ENOUGH else 0.0
+        return LATE_S if self._answered >= ENOUGH else LATE_AT_FIRST_S
+
     def used(self, permit: Permit) -> Sent:
         """Say that a call is sent on return; of what is returned, say when it was answered, if it was."""
         with self._lock:
@@ -127,8 +135,7 @@ class RateLimit:
             self._clock.sleep(permit.free_s - now_s)
         with self._lock:
             now_s = self._clock.monotonic()
-            late_s = 0.0 if self._repeatable else LATE_S if self._answered >= ENOUGH else LATE_AT_FIRST_S
-            sent = Sent(now_s, now_s + late_s)
+            sent = Sent(now_s, now_s + self._late_s)
             self._taken -= 1
             self._sent.append(sent)
             return sent
