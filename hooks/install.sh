@@ -179,12 +179,11 @@ configure() {
 }
 
 uninstall() {
-    [ -f "$program" ] || fail "not installed by this script: $program is missing"
-    find_python
-    DPKG_ROOT=$root sh "$here/service.sh" stop "$python" "$program"
-    if has_systemd; then systemctl --quiet disable quiesced.service; fi
-    rm -rf "$root/opt/quiesced" "$root/usr/local/sbin/quiesced" "$root/etc/systemd/system/quiesced.service"
-    if has_systemd; then systemctl daemon-reload; fi
+    if [ -f "$program" ]; then
+        remove_program
+    elif [ -z "$purge" ] || [ ! -d "$etc" ] || is_package; then
+        fail "not installed by this script: $program is missing"
+    fi
     if [ -n "$purge" ]; then
         rm -rf "$etc" "$root/etc/systemd/system/quiesced.service.d" "$root/run/quiesced"
         if [ -z "$root" ] && id quiesced >/dev/null 2>&1; then userdel quiesced; fi
@@ -192,10 +191,22 @@ uninstall() {
     echo "removed quiesced"
 }
 
+is_package() {
+    [ -f "$root/usr/share/quiesced/quiesced.pyz" ]
+}
+
+remove_program() {
+    find_python
+    DPKG_ROOT=$root sh "$here/service.sh" stop "$python" "$program"
+    if has_systemd; then systemctl --quiet disable quiesced.service; fi
+    rm -rf "$root/opt/quiesced" "$root/usr/local/sbin/quiesced" "$root/etc/systemd/system/quiesced.service"
+    if has_systemd; then systemctl daemon-reload; fi
+}
+
 install_or_upgrade() {
     [ -n "$archive" ] || find_archive
     [ -f "$archive" ] || fail "no such file: $archive"
-    if [ -f "$root/usr/share/quiesced/quiesced.pyz" ]; then
+    if is_package; then
         fail "quiesced was installed as a package; upgrade it with: dpkg -i"
     fi
     [ "$verb" = install ] || [ -f "$program" ] || fail "nothing to upgrade: $program is missing"

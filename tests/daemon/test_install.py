@@ -88,6 +88,24 @@ def test_uninstalling_keeps_the_configuration_and_purging_keeps_nothing(root: Pa
     assert everything(root) == {}
 
 
+def test_what_was_kept_when_it_was_uninstalled_can_be_purged_later(root: Path) -> None:
+    install(root)
+    assert install(root, "--uninstall").returncode == 0
+    assert install(root, "--uninstall", "--purge").returncode == 0
+    assert everything(root) == {}
+
+
+@pytest.mark.parametrize("more", [(), ("--purge",)])
+def test_what_this_script_did_not_install_it_does_not_remove(root: Path, more: tuple[str, ...]) -> None:
+    assert install(root, "--uninstall", *more).returncode == 1
+    (root / "usr/share/quiesced").mkdir(parents=True)
+    (root / "usr/share/quiesced/quiesced.pyz").touch()
+    (root / "etc/quiesced").mkdir(parents=True)
+    done = install(root, "--uninstall", *more)
+    assert (done.returncode, (root / "etc/quiesced").is_dir()) == (1, True)
+    assert "not installed by this script" in done.stderr
+
+
 def test_configuring_alone_installs_no_program(root: Path) -> None:
     assert install(root, "--only-configure").returncode == 0
     assert {name.split("/")[0] for name in everything(root)} == {"etc"}
